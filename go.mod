@@ -1,0 +1,3 @@
+module github.com/fulcrum-data/fulcrum
+
+go 1.26
