@@ -264,6 +264,24 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
+func TestTrustedUntil(t *testing.T) {
+	m := New()
+	for i := range 2 * trusted {
+		now := time.Duration(i) * time.Second / 4
+		m.Observe(now, 1, time.Millisecond)
+		until := m.TrustedUntil()
+		if !m.Trusted(now) {
+			if until != 0 {
+				t.Errorf("after %d samples: trusted until %v", i+1, until)
+			}
+			continue
+		}
+		if !m.Trusted(until) || m.Trusted(until+1) {
+			t.Errorf("after %d samples: trust does not end at %v", i+1, until)
+		}
+	}
+}
+
 func TestTimeRunsBackwards(t *testing.T) {
 	m := New()
 	m.Observe(time.Hour, 1, time.Millisecond)
