@@ -1,0 +1,55 @@
+# Everything a contributor or CI runs is a target here; `make` alone lists them.
+
+GO       ?= go
+FUZZTIME ?= 30s
+
+# The packages of this module; benchmarks/ and tools/ are modules of their own.
+PACKAGES := ./...
+LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/fulcrum
+	$(GO) build -o bin/fulcrum ./cmd/fulcrum
+
+deps: ## check for what the tests need; as root on Debian, install what is missing
+	@scripts/deps.sh
+
+test: deps ## run every test with the race detector and the invariants
+	$(GO) test -race -tags invariants -timeout 8m $(PACKAGES)
+	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && $(GO) test -short -timeout 8m ./...; fi
+
+test-long: deps ## run the long tests too (up to two hours)
+	FULCRUM_LONG=1 $(GO) test -race -tags 'invariants long' -timeout 120m $(PACKAGES)
+
+check: fmt-check vet lint arch ## format, vet, lint, import directions, sizes, documentation
+
+fmt-check:
+	@bad=$$(gofmt -l .); \
+	if [ -n "$$bad" ]; then echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags 'invariants long' $(PACKAGES)
+	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && $(GO) vet ./...; fi
+
+lint:
+	$(LINT) run $(PACKAGES)
+	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && $(LINT) run ./...; fi
+
+arch:
+	$(GO) test -count=1 ./internal/arch
+
+bench: ## measure: the library's benchmarks, then those against its rivals
+	$(GO) test -run '^$$' -bench . -benchmem .
+	cd benchmarks && $(GO) run ./cmd/bench-gates
+
+fuzz: ## run each fuzz target for FUZZTIME (default 30s), stop at the first finding
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
+
+clean: ## remove what was built
+	rm -rf bin
