@@ -44,6 +44,7 @@ var layers = []struct {
 	{"examples/", command},
 	{"fulcrumtest/", testOnly},
 	{"internal/arch/", testOnly},
+	{"internal/faultproxy/", testOnly},
 	{"internal/pgtest/", testOnly},
 }
 
@@ -59,6 +60,7 @@ var unshipped = []string{
 	"github.com/stretchr/testify",
 	module + "/fulcrumtest",
 	module + "/internal/arch",
+	module + "/internal/faultproxy",
 	module + "/internal/pgtest",
 }
 
