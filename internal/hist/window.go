@@ -1,6 +1,7 @@
 package hist
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,16 +16,20 @@ import (
 // 10 s in 10 parts is the last 9 to 10 s.
 //
 // The time is passed in, as a duration since any fixed moment, and must come from
-// a monotonic clock. All methods may be called at once from many goroutines, and
-// none ever waits. Times may arrive out of order: a value goes where its time
+// a monotonic clock. All methods may be called at once from many goroutines;
+// Record waits for nobody, but for the first value of a part. Times may arrive out of order: a value goes where its time
 // belongs, or nowhere if that part has been replaced.
 //
 // An unused window takes 8 bytes for every part. A part is made at its first
 // value: 0.4 KiB and 1 KiB for every octave of values, so 10 parts with
-// latencies between 1 and 32 ms take 60 KiB. A part that is replaced is garbage.
+// latencies between 1 and 32 ms take 60 KiB. What replaced parts counted is kept in
+// one sum of 40 KiB, for Total.
 type Window struct {
 	width time.Duration // of a part
 	ring  []atomic.Pointer[part]
+
+	mu      sync.Mutex // held while a part is replaced and while totals are read
+	retired *tally     // of all parts that were replaced
 }
 
 // part is the histogram of one tick. It belongs to that tick for good: whoever
@@ -65,8 +70,43 @@ func (w *Window) part(tick int64) *part {
 		case p != nil && p.tick > tick:
 			return nil
 		}
-		slot.CompareAndSwap(p, &part{tick: tick}) // if it fails, another goroutine was faster: look again
+		w.replace(slot, p, tick)
 	}
+}
+
+// replace puts a new part into a slot and keeps what the old one counted. If
+// another goroutine was faster, it does nothing.
+func (w *Window) replace(slot *atomic.Pointer[part], old *part, tick int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if slot.Load() != old {
+		return
+	}
+	if old != nil {
+		if w.retired == nil {
+			w.retired = new(tally)
+		}
+		w.retired.add(&old.Histogram)
+	}
+	slot.Store(&part{tick: tick})
+}
+
+// Total is what was recorded since the beginning. Its count never falls. A value
+// that was being recorded while its part was replaced, a whole span after its
+// time, may be missing.
+func (w *Window) Total() Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var t tally
+	if w.retired != nil {
+		t = *w.retired
+	}
+	for i := range w.ring {
+		if p := w.ring[i].Load(); p != nil {
+			t.add(&p.Histogram)
+		}
+	}
+	return t.snapshot()
 }
 
 // Snapshot is what was recorded in the window that ends now.

@@ -124,3 +124,18 @@ func TestWindowConcurrently(t *testing.T) {
 		t.Errorf("%d values, want %d", n, goroutines*each)
 	}
 }
+
+// What leaves the window stays in the total, which never falls.
+func TestTotalKeepsWhatTheWindowForgets(t *testing.T) {
+	w := NewWindow(10*time.Second, 10)
+	for i := range 100 {
+		now := time.Duration(i) * 700 * time.Millisecond
+		w.Record(now, time.Duration(i+1)*time.Millisecond)
+		if total := w.Total(); total.Count() != uint64(i+1) || total.Max() != time.Duration(i+1)*time.Millisecond {
+			t.Fatalf("after %d values: %d in total, the largest %s", i+1, total.Count(), total.Max())
+		}
+	}
+	if recent := w.Snapshot(69_300 * time.Millisecond).Count(); recent >= 20 {
+		t.Errorf("%d values in the window, want the last 10 s only", recent)
+	}
+}

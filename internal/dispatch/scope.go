@@ -1,0 +1,111 @@
+package dispatch
+
+// scope is what is queued for one tenant: never mixed with another's.
+type scope[K comparable, P any] struct {
+	name   string
+	index  map[K]*Item[K, P] // queued keys, for joining
+	queues [Lanes]fifo[K, P]
+	inTurn [Lanes]bool
+}
+
+// queued is how many keys the scope has in all lanes.
+func (s *scope[K, P]) queued() int {
+	return s.queues[Urgent].n + s.queues[Normal].n + s.queues[Bulk].n
+}
+
+// lane holds the scopes that have work of one class, in turn.
+type lane[K comparable, P any] struct {
+	turn []*scope[K, P] // a ring would save the copy; there are few scopes
+	n    int            // keys queued
+}
+
+// next is the scope whose turn it is, nil if the lane is empty.
+func (l *lane[K, P]) next() *scope[K, P] {
+	if len(l.turn) == 0 {
+		return nil
+	}
+	return l.turn[0]
+}
+
+// scopeOf finds or makes the place of a scope.
+func (d *Dispatcher[K, P]) scopeOf(name string) *scope[K, P] {
+	if s := d.last; s != nil && s.name == name {
+		return s
+	}
+	s := d.scopes[name]
+	if s == nil {
+		s = d.newScope(name)
+		d.scopes[name] = s
+	}
+	d.last = s
+	return s
+}
+
+func (d *Dispatcher[K, P]) newScope(name string) *scope[K, P] {
+	if n := len(d.idleScopes); n > 0 {
+		s := d.idleScopes[n-1]
+		d.idleScopes = d.idleScopes[:n-1]
+		s.name = name
+		return s
+	}
+	return &scope[K, P]{name: name, index: make(map[K]*Item[K, P])}
+}
+
+// maxIdle bounds how many empty scopes and spare items are kept for reuse.
+const maxIdle = 1024
+
+// forget lets go of a scope that has nothing queued, so that a million tenants
+// seen once cost nothing. The unnamed scope stays.
+func (d *Dispatcher[K, P]) forget(s *scope[K, P]) {
+	if s.name == "" || s.queued() > 0 || d.scopes[s.name] != s {
+		return
+	}
+	delete(d.scopes, s.name)
+	if d.last == s {
+		d.last = nil
+	}
+	if len(d.idleScopes) < maxIdle {
+		d.idleScopes = append(d.idleScopes, s)
+	}
+}
+
+// enqueue puts an item at the end of its scope's queue and of the turn.
+func (d *Dispatcher[K, P]) enqueue(it *Item[K, P], class Class) {
+	s, l := it.scope, &d.lanes[class]
+	it.class = class
+	s.queues[class].push(it)
+	l.n++
+	if !s.inTurn[class] {
+		s.inTurn[class] = true
+		l.turn = append(l.turn, s)
+	}
+}
+
+// unqueue takes an item out of its lane, wherever it stands.
+func (d *Dispatcher[K, P]) unqueue(it *Item[K, P]) {
+	s, l := it.scope, &d.lanes[it.class]
+	s.queues[it.class].remove(it)
+	l.n--
+	if s.queues[it.class].n == 0 {
+		d.leaveTurn(s, it.class)
+	}
+}
+
+func (d *Dispatcher[K, P]) leaveTurn(s *scope[K, P], class Class) {
+	l := &d.lanes[class]
+	for i, t := range l.turn {
+		if t == s {
+			l.turn = append(l.turn[:i], l.turn[i+1:]...)
+			break
+		}
+	}
+	s.inTurn[class] = false
+}
+
+// rotate moves the scope that was just served to the end of the turn.
+func (l *lane[K, P]) rotate(s *scope[K, P]) {
+	if len(l.turn) > 1 && l.turn[0] == s {
+		copy(l.turn, l.turn[1:])
+		l.turn[len(l.turn)-1] = s
+	}
+}
