@@ -1,0 +1,52 @@
+package fulcrum_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fulcrum-data/fulcrum"
+)
+
+// BenchmarkGet measures the Reader alone: its fetch answers at once. ns/op is per
+// Get, with statistics on.
+func BenchmarkGet(b *testing.B) {
+	for _, callers := range []int{1, 2, 8, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkGet(b, callers) })
+	}
+}
+
+func benchmarkGet(b *testing.B, callers int) {
+	r, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, int]{
+		Fetch: func(_ context.Context, batch *fulcrum.Batch[int, int]) error {
+			for i, k := range batch.Keys() {
+				batch.SetAt(i, k)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
+				if v, err := r.Get(ctx, int(n)); err != nil || v != int(n) {
+					b.Errorf("Get(%d) = %d, %v", n, v, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(r.Stats().MeanBatch(), "keys/batch")
+}

@@ -1,0 +1,148 @@
+package fulcrum
+
+import (
+	"context"
+
+	"github.com/fulcrum-data/fulcrum/internal/dispatch"
+)
+
+// submitChunk is how many keys GetMany hands over under one lock, so that a large
+// call does not hold up the small ones.
+const submitChunk = 256
+
+// GetMany returns the values of many keys, sharing queries with others who ask at
+// the same time. Keys that were not found are missing from the map; repeated keys
+// count once. The error is a KeyErrors[K] with each failed key's own error, or nil;
+// what was found is returned with it. If ctx ends, the keys that are still out get
+// its error. There is no snapshot: the keys may be read by several queries.
+func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (map[K]V, error) {
+	req := requestFrom(ctx)
+	req.apply(opts)
+	m := &many[K, V]{reader: r, req: req, failed: KeyErrors[K]{}}
+	m.add(ctx, keys)
+	m.submit(ctx)
+	m.await(ctx)
+	return m.collect()
+}
+
+// many is one GetMany on its way.
+type many[K comparable, V any] struct {
+	reader *Reader[K, V]
+	req    request
+	keys   []K
+	calls  []call[K, V]
+	group  group
+	failed KeyErrors[K]
+}
+
+// add prepares a call for each distinct key that can be asked for at all.
+func (m *many[K, V]) add(ctx context.Context, keys []K) {
+	seen := make(map[K]struct{}, len(keys))
+	m.keys = make([]K, 0, len(keys))
+	for _, k := range keys {
+		if err := admissible(ctx, k, m.req); err != nil {
+			m.failed[k] = err
+			continue
+		}
+		if _, twice := seen[k]; !twice {
+			seen[k] = struct{}{}
+			m.keys = append(m.keys, k)
+		}
+	}
+	m.calls = make([]call[K, V], len(m.keys))
+	m.group.ready = make(chan struct{}, 1)
+	m.group.left.Store(int64(len(m.keys)) + 1) // one for submit itself
+	deadline := m.reader.deadline(ctx)
+	for i := range m.calls {
+		c := &m.calls[i]
+		c.Payload.group = &m.group
+		c.Class, c.Deadline = lanes[m.req.class], deadline
+		c.Together = len(m.calls) > 1
+	}
+}
+
+// submit hands the calls over and starts who takes them.
+func (m *many[K, V]) submit(ctx context.Context) {
+	r := m.reader
+	leads := false
+	for from := 0; from < len(m.keys); from += submitChunk {
+		for i, v := range m.submitChunk(from, min(from+submitChunk, len(m.keys))) {
+			switch v.Action {
+			case dispatch.Refuse:
+				m.failed[m.keys[from+i]] = r.refusal(v.Reason, m.req)
+				m.group.left.Add(-1)
+			case dispatch.Run:
+				go r.runAlone(v.Batch)
+			case dispatch.Lead, dispatch.Start:
+				if ctx.Done() == nil && !leads {
+					leads = true
+				} else {
+					go r.loop()
+				}
+			}
+		}
+	}
+	if leads {
+		r.lead()
+	}
+	if m.group.left.Add(-1) == 0 {
+		m.group.ready <- struct{}{}
+	}
+}
+
+func (m *many[K, V]) submitChunk(from, to int) []dispatch.Verdict[K, answer[V]] {
+	r := m.reader
+	verdicts := make([]dispatch.Verdict[K, answer[V]], to-from)
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := from; i < to; i++ {
+		v := r.dispatch.Submit(now, m.req.scope, m.keys[i], &m.calls[i])
+		if v.Joined {
+			r.joined++
+		}
+		verdicts[i-from] = v
+	}
+	r.armHold(now)
+	return verdicts
+}
+
+// await waits until every call is answered; if the caller's context ends first,
+// it takes back those that are still out.
+func (m *many[K, V]) await(ctx context.Context) {
+	select {
+	case <-m.group.ready:
+		return
+	case <-ctx.Done():
+	}
+	for i := range m.calls {
+		if _, refused := m.failed[m.keys[i]]; refused || !m.reader.cancel(&m.calls[i]) {
+			continue
+		}
+		m.failed[m.keys[i]] = ctx.Err()
+		if m.group.left.Add(-1) == 0 {
+			return
+		}
+	}
+	<-m.group.ready // the rest is settled: its answers are on their way
+}
+
+// collect sorts the answers into values and errors.
+func (m *many[K, V]) collect() (map[K]V, error) {
+	values := make(map[K]V, len(m.keys))
+	for i, k := range m.keys {
+		if _, out := m.failed[k]; out {
+			continue
+		}
+		switch a := &m.calls[i].Payload; {
+		case a.err == nil:
+			values[k] = a.value
+		case !isNotFound(a.err):
+			m.failed[k] = a.err
+		}
+	}
+	if len(m.failed) == 0 {
+		return values, nil
+	}
+	return values, m.failed
+}

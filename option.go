@@ -1,0 +1,105 @@
+package fulcrum
+
+import (
+	"context"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/dispatch"
+)
+
+// Class says how a request wants to be served.
+type Class uint8
+
+// The classes. The zero value is Normal.
+const (
+	ClassNormal Class = iota // shares its query with whoever is there
+	ClassUrgent              // takes a reserved slot and goes alone
+	ClassBulk                // shares behind normal work and is shed first
+)
+
+// lanes maps a class to its lane.
+var lanes = [...]dispatch.Class{ClassNormal: dispatch.Normal, ClassUrgent: dispatch.Urgent, ClassBulk: dispatch.Bulk}
+
+// classes maps a lane to its class.
+var classes = [...]Class{dispatch.Urgent: ClassUrgent, dispatch.Normal: ClassNormal, dispatch.Bulk: ClassBulk}
+
+// String names the class: "urgent", "normal" or "bulk".
+func (c Class) String() string {
+	if int(c) < len(lanes) {
+		return lanes[c].String()
+	}
+	return "unknown"
+}
+
+// Option shapes one request. It is a small value: passing it allocates nothing.
+// Options given to the call win over those of the context.
+type Option struct {
+	class Class
+	set   bool
+}
+
+// The options that choose a class.
+var (
+	Normal = Option{class: ClassNormal, set: true}
+	Urgent = Option{class: ClassUrgent, set: true}
+	Bulk   = Option{class: ClassBulk, set: true}
+)
+
+// request is what a call's options and context say together.
+type request struct {
+	class Class
+	scope string
+	trace *Trace
+}
+
+func (r *request) apply(opts []Option) {
+	for _, o := range opts {
+		if o.set {
+			r.class = o.class
+		}
+	}
+}
+
+type requestKey struct{}
+
+// WithOptions gives every request made with the context these options.
+func WithOptions(ctx context.Context, opts ...Option) context.Context {
+	r := requestFrom(ctx)
+	r.apply(opts)
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// WithScope names the tenant for every request made with the context. Requests of
+// different scopes never share a batch. The default is the empty scope.
+func WithScope(ctx context.Context, scope string) context.Context {
+	r := requestFrom(ctx)
+	r.scope = scope
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// Trace tells how one Get was served. It is filled when the Get was answered, and
+// left alone when it was refused or its caller left.
+type Trace struct {
+	Class   Class         // whose batch it was in
+	Reason  string        // why that batch left, as in BatchInfo.Reason
+	Keys    int           // in that batch
+	Queued  time.Duration // from admission to leaving
+	Service time.Duration // how long the backend took for the batch
+}
+
+// WithTrace has the next Get made with the context tell how it was served. Each
+// Get wants a Trace of its own; GetMany fills none.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	r := requestFrom(ctx)
+	r.trace = t
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// ScopeFrom is the scope that WithScope put into the context, empty if none. It
+// works in Fetch and One too.
+func ScopeFrom(ctx context.Context) string { return requestFrom(ctx).scope }
+
+func requestFrom(ctx context.Context) request {
+	r, _ := ctx.Value(requestKey{}).(request)
+	return r
+}

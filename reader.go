@@ -1,0 +1,359 @@
+package fulcrum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/dispatch"
+	"github.com/fulcrum-data/fulcrum/internal/model"
+)
+
+// ReaderConfig says where a Reader reads.
+type ReaderConfig[K comparable, V any] struct {
+	// Name appears in statistics, hooks and errors. Default "reader".
+	Name string
+
+	// Fetch runs one query for b.Keys() and answers them with b.Set and b.Fail. It
+	// must be safe for concurrent calls and should honour its context, which holds
+	// a deadline and the scope and nothing of any caller. An error fails the whole
+	// batch, whatever was set (see Divisible for errors that single keys cause).
+	// Required.
+	Fetch func(ctx context.Context, b *Batch[K, V]) error
+
+	// One is the plain query for one key, used where a request goes alone. It
+	// returns ErrNotFound for a key that is not there. Default: Fetch with one key.
+	One func(ctx context.Context, key K) (V, error)
+
+	// Clone copies a value. Where several callers asked for one key, all but one get
+	// a clone. Default: they share the value and must not change it.
+	Clone func(V) V
+
+	// Timeout bounds one call to Fetch or One. Default and most 10 s.
+	Timeout time.Duration
+
+	// Policy holds the limits it starts with; SetPolicy changes them.
+	Policy Policy
+
+	// Hooks are told what happens. Default none.
+	Hooks *Hooks
+}
+
+const maxTimeout = 10 * time.Second
+
+// withDefaults checks the configuration and fills in what is missing.
+func (c ReaderConfig[K, V]) withDefaults() (ReaderConfig[K, V], error) {
+	orDefault(&c.Name, "reader")
+	if c.Fetch == nil {
+		return c, fmt.Errorf("fulcrum: reader %q: ReaderConfig.Fetch is missing: give it the function that runs the query", c.Name)
+	}
+	if c.Timeout < 0 {
+		return c, fmt.Errorf("fulcrum: reader %q: ReaderConfig.Timeout: %s is negative", c.Name, c.Timeout)
+	}
+	orDefault(&c.Timeout, maxTimeout)
+	c.Timeout = min(c.Timeout, maxTimeout)
+	c.Policy = c.Policy.withDefaults()
+	if err := c.Policy.validate(); err != nil {
+		return c, fmt.Errorf("%w (reader %q)", err, c.Name)
+	}
+	if c.Hooks == nil {
+		c.Hooks = &Hooks{}
+	}
+	return c, nil
+}
+
+// Reader joins concurrent requests for single keys into shared queries. It is
+// safe for use by many goroutines. Shutdown ends it.
+type Reader[K comparable, V any] struct {
+	cfg    ReaderConfig[K, V]
+	epoch  time.Time // all times inside are since then
+	policy atomic.Pointer[Policy]
+	calls  sync.Pool // of *call[K, V]
+	rec    recorder
+
+	mu        sync.Mutex // guards what follows
+	dispatch  *dispatch.Dispatcher[K, answer[V]]
+	model     *model.Model
+	refitAt   time.Duration // when to ask the model again
+	joined    uint64
+	closing   bool
+	drained   chan struct{} // closed when closing and nothing is left
+	holdTimer *time.Timer   // looks again at a held batch; nil until one is held
+}
+
+// call is one caller's interest in one key, as the dispatcher sees it.
+type call[K comparable, V any] = dispatch.Waiter[K, answer[V]]
+
+// answer is what a call hangs on its waiter.
+type answer[V any] struct {
+	ready chan struct{} // gets one token when value and err are there
+	value V
+	err   error
+	group *group // of GetMany: counted there instead of announced on ready
+	trace *Trace // filled with the answer, if the caller wants it
+}
+
+// group is a set of calls that are waited for together.
+type group struct {
+	left  atomic.Int64
+	ready chan struct{}
+}
+
+// NewReader makes a Reader. It starts no goroutine and no timer.
+func NewReader[K comparable, V any](cfg ReaderConfig[K, V]) (*Reader[K, V], error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader[K, V]{
+		cfg:      cfg,
+		epoch:    time.Now(),
+		dispatch: dispatch.New[K, answer[V]](cfg.Policy.limits()),
+		model:    model.New(),
+		drained:  make(chan struct{}),
+	}
+	r.policy.Store(&cfg.Policy)
+	r.rec.init()
+	r.calls.New = func() any {
+		return &call[K, V]{Payload: answer[V]{ready: make(chan struct{}, 1)}}
+	}
+	return r, nil
+}
+
+// now is the time since the epoch. Reading the monotonic clock alone costs half
+// of what time.Now costs.
+func (r *Reader[K, V]) now() time.Duration { return time.Since(r.epoch) }
+
+// Get returns the value of key, sharing its query with others who ask at the same
+// time. Its errors: ErrNotFound, a ShedError, ErrClosed, the context's own error
+// as soon as that ends, or what Fetch said of this key.
+func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error) {
+	req := requestFrom(ctx)
+	req.apply(opts)
+	var zero V
+	if err := admissible(ctx, key, req); err != nil {
+		return zero, err
+	}
+	c := r.newCall(ctx, req)
+	verdict := r.submit(req, key, c)
+	alone := ctx.Done() == nil // nothing to leave for: the query may run on this goroutine
+	switch verdict.Action {
+	case dispatch.Refuse:
+		r.release(c)
+		return zero, r.refusal(verdict.Reason, req)
+	case dispatch.Run:
+		if alone {
+			r.runAlone(verdict.Batch)
+		} else {
+			go r.runAlone(verdict.Batch)
+		}
+	case dispatch.Lead:
+		if alone {
+			r.lead()
+		} else {
+			go r.loop()
+		}
+	case dispatch.Start:
+		go r.loop()
+	}
+	return r.await(ctx, c)
+}
+
+// admissible refuses what no dispatcher needs to see.
+func admissible[K comparable](ctx context.Context, key K, req request) error {
+	if int(req.class) >= len(lanes) {
+		return fmt.Errorf("fulcrum: class %d is unknown; use Urgent, Normal or Bulk", req.class)
+	}
+	if key != key { // NaN, which no map finds again
+		return fmt.Errorf("fulcrum: key %v is not equal to itself and cannot be looked up", key)
+	}
+	return ctx.Err()
+}
+
+// newCall takes a call from the pool and sets what the dispatcher must know.
+func (r *Reader[K, V]) newCall(ctx context.Context, req request) *call[K, V] {
+	c := r.calls.Get().(*call[K, V])
+	c.Class = lanes[req.class]
+	c.Deadline = r.deadline(ctx)
+	c.Payload.trace = req.trace
+	return c
+}
+
+// deadline is the context's deadline since the epoch, 0 if it has none.
+func (r *Reader[K, V]) deadline(ctx context.Context) time.Duration {
+	d, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(1, d.Sub(r.epoch))
+}
+
+func (r *Reader[K, V]) release(c *call[K, V]) {
+	var zero V
+	c.Payload.value, c.Payload.err, c.Payload.trace = zero, nil, nil
+	r.calls.Put(c)
+}
+
+// submit hands a call to the dispatcher.
+func (r *Reader[K, V]) submit(req request, key K, c *call[K, V]) dispatch.Verdict[K, answer[V]] {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	verdict := r.dispatch.Submit(now, req.scope, key, c)
+	if verdict.Joined {
+		r.joined++
+	}
+	r.armHold(now)
+	return verdict
+}
+
+// await waits for the answer or for the caller's own end, whichever is first.
+func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (V, error) {
+	if done := ctx.Done(); done == nil {
+		<-c.Payload.ready
+	} else {
+		select {
+		case <-c.Payload.ready:
+		case <-done:
+			if r.cancel(c) {
+				r.release(c)
+				var zero V
+				return zero, ctx.Err()
+			}
+			<-c.Payload.ready // settled already: the answer is on its way
+		}
+	}
+	value, err := c.Payload.value, c.Payload.err
+	r.release(c)
+	return value, err
+}
+
+// cancel takes a call back; false if its outcome is decided already.
+func (r *Reader[K, V]) cancel(c *call[K, V]) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.Settled() {
+		return false
+	}
+	r.dispatch.Cancel(c)
+	r.finishClosing()
+	return true
+}
+
+// refusal turns a reason of the dispatcher into the caller's error.
+func (r *Reader[K, V]) refusal(reason dispatch.Reason, req request) error {
+	r.rec.refuse(lanes[req.class], reason)
+	if r.cfg.Hooks.OnShed != nil {
+		r.cfg.Hooks.OnShed(ShedInfo{Reader: r.cfg.Name, Class: req.class, Reason: reason.String()})
+	}
+	switch reason {
+	case dispatch.RefusedClosed:
+		return ErrClosed
+	case dispatch.RefusedExpired:
+		return context.DeadlineExceeded
+	}
+	return &ShedError{Reason: reason.String(), RetryAfter: r.retryAfter(lanes[req.class])}
+}
+
+// retryAfter is how long the lane's queue takes to drain at the rate of full
+// batches that the model expects: queued/MaxBatch/K · T(MaxBatch).
+func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
+	p := r.policy.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	batches := r.dispatch.Queued(lane)/(p.MaxBatch*p.InFlight) + 1
+	return max(time.Millisecond, time.Duration(batches)*r.model.Predict(p.MaxBatch))
+}
+
+// Forget drops what is kept of the keys, in the scope of the context, so that a
+// Get that begins afterwards reads them anew. A Reader keeps nothing by itself:
+// a Get never joins a query that has left, so there is nothing to drop until a
+// cache is plugged in. ErrClosed after Shutdown.
+func (r *Reader[K, V]) Forget(ctx context.Context, keys ...K) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// SetPolicy swaps the limits while requests run; zero fields mean their defaults.
+// An invalid policy is refused and the old one stays.
+func (r *Reader[K, V]) SetPolicy(p Policy) error {
+	p = p.withDefaults()
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("%w (reader %q)", err, r.cfg.Name)
+	}
+	r.mu.Lock()
+	r.policy.Store(&p)
+	r.dispatch.SetLimits(p.limits())
+	start := r.dispatch.Promise(r.now())
+	r.mu.Unlock()
+	if start {
+		go r.loop()
+	}
+	return nil
+}
+
+// Policy is the one in force, with its defaults filled in.
+func (r *Reader[K, V]) Policy() Policy { return *r.policy.Load() }
+
+// Shutdown refuses new requests with ErrClosed and waits until all admitted ones
+// are answered. If ctx ends first, those still queued get ErrClosed, those in
+// flight are left to their own deadlines, and the context's error is returned.
+// It may be called more than once.
+func (r *Reader[K, V]) Shutdown(ctx context.Context) error {
+	r.mu.Lock()
+	r.closing = true
+	start := r.dispatch.Close(r.now())
+	r.finishClosing()
+	r.mu.Unlock()
+	if start {
+		go r.loop()
+	}
+	select {
+	case <-r.drained:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), r.abort())
+	}
+}
+
+// abort gives ErrClosed to all who are queued.
+func (r *Reader[K, V]) abort() error {
+	r.mu.Lock()
+	items := r.dispatch.Abort()
+	r.finishClosing()
+	r.mu.Unlock()
+	for _, it := range items {
+		r.answerAll(it, ErrClosed)
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return fmt.Errorf("fulcrum: reader %q: %d queued keys got ErrClosed", r.cfg.Name, len(items))
+}
+
+// finishClosing announces that nothing is left, once. The lock is held.
+func (r *Reader[K, V]) finishClosing() {
+	if !r.closing || !r.dispatch.Drained() {
+		return
+	}
+	select {
+	case <-r.drained:
+	default:
+		close(r.drained)
+		if r.holdTimer != nil {
+			r.holdTimer.Stop()
+		}
+	}
+}
+
+// yield lets whoever was just woken queue up first: for nearly nothing it turns
+// batches of one into batches of dozens.
+func yield() { runtime.Gosched() }
