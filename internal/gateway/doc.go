@@ -1,0 +1,18 @@
+// Package gateway answers HTTP requests for rows from a database, through one
+// [fulcrum.Reader] for each resource.
+//
+// There are two listeners. The data listener (read.go, batchget.go) speaks JSON:
+//
+//	GET  /v1/{resource}/{key…}         one row; a composite key takes a segment a part
+//	POST /v1/{resource}:batchGet       {"keys":[1,"a",["acme",7]]}
+//	GET  /problems/{code}              what an error's type says
+//
+// A key part that holds a slash is written %2F. Every answer carries Server-Timing,
+// every error is problem+json with a stable code (problem.go has them all). The
+// admin listener (admin.go) has /metrics, /healthz, /readyz, /api/v1/stats and
+// /debug/pprof.
+//
+// A request's way: [Gateway.data] checks the path, exchange.row or
+// exchange.batchGet reads headers and keys, the Reader answers, and exchange.send
+// writes. All state of a request is in its exchange, which is pooled.
+package gateway

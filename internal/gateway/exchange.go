@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum"
+)
+
+// exchange is one request and its answer, with all that they need on the way.
+type exchange struct {
+	g         *Gateway
+	w         http.ResponseWriter
+	r         *http.Request
+	res       *resource
+	class     fulcrum.Class
+	timeout   time.Duration
+	started   time.Time // when its keys were known
+	trace     fulcrum.Trace
+	wrote     bool
+	uncounted bool     // on the admin listener
+	parts     []string // of its key
+	buf       []byte   // its answer, if that must be put together
+	timing    []byte   // its Server-Timing
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// keepBuffer is the largest buffer that is kept for the next request, in bytes.
+const keepBuffer = 64 << 10
+
+// Header values that never change. They are shared by all answers.
+var (
+	rowType     = []string{"application/json"}
+	problemType = []string{"application/problem+json"}
+	textType    = []string{"text/plain; charset=utf-8"}
+	noSniff     = []string{"nosniff"}
+	noStore     = []string{"no-store"}
+)
+
+// options has the option of each class.
+var options = [...]fulcrum.Option{
+	fulcrum.ClassNormal: fulcrum.Normal,
+	fulcrum.ClassUrgent: fulcrum.Urgent,
+	fulcrum.ClassBulk:   fulcrum.Bulk,
+}
+
+// handle makes a handler of a function on an exchange. A panic there becomes a 500
+// and a line in the log.
+func (g *Gateway) handle(f func(*exchange)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchanges.Get().(*exchange)
+		*x = exchange{g: g, w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0]}
+		defer func() {
+			if p := recover(); p != nil {
+				x.panicked(p)
+			}
+		}()
+		f(x)
+		x.release()
+	})
+}
+
+func (x *exchange) release() {
+	if cap(x.buf) > keepBuffer {
+		x.buf = nil
+	}
+	clear(x.parts[:cap(x.parts)])
+	*x = exchange{parts: x.parts, buf: x.buf, timing: x.timing}
+	exchanges.Put(x)
+}
+
+// panicked answers with a 500, unless an answer has begun already.
+func (x *exchange) panicked(p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	x.g.cfg.Log.Error("panic in a handler", "method", x.r.Method, "path", x.r.URL.EscapedPath(), "panic", p, "stack", string(debug.Stack()))
+	if x.wrote {
+		panic(http.ErrAbortHandler) // the connection must not look as if all was said
+	}
+	x.fail(problem{kind: internal})
+}
+
+// allow refuses all methods but these.
+func (x *exchange) allow(methods ...string) bool {
+	for _, m := range methods {
+		if x.r.Method == m {
+			return true
+		}
+	}
+	allowed := strings.Join(methods, ", ")
+	x.w.Header().Set("Allow", allowed)
+	x.fail(wrongMethod.because("%s is not allowed here, only %s", shorten(x.r.Method), allowed))
+	return false
+}
+
+// readHeaders takes class and deadline from the headers.
+func (x *exchange) readHeaders() bool {
+	class, err := classOf(x.r.Header["Fulcrum-Class"])
+	if err != nil {
+		x.fail(problem{kind: unknownClass, detail: err.Error()})
+		return false
+	}
+	timeout, err := timeoutOf(x.r.Header["Fulcrum-Timeout-Ms"], x.g.cfg.Timeout)
+	if err != nil {
+		x.fail(problem{kind: badHeader, detail: err.Error()})
+		return false
+	}
+	x.class, x.timeout = class, timeout
+	if timeout > x.g.cfg.Timeout { // or the connection would close before the answer
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(timeout + slowest))
+	}
+	return true
+}
+
+// context is the request's own with its deadline. Time begins to count.
+func (x *exchange) context() (context.Context, context.CancelFunc) {
+	x.started = time.Now()
+	return context.WithDeadline(x.r.Context(), x.started.Add(x.timeout))
+}
+
+// send writes an answer with its headers.
+func (x *exchange) send(status int, contentType []string, body []byte) {
+	h := x.w.Header()
+	h["Content-Type"] = contentType
+	if x.res != nil {
+		h["Server-Timing"] = []string{x.serverTiming()}
+	}
+	x.sendBody(status, body)
+}
+
+// small is the length up to which net/http finds out a body's length by itself.
+const small = 2048
+
+func (x *exchange) sendBody(status int, body []byte) {
+	h := x.w.Header()
+	h["X-Content-Type-Options"] = noSniff
+	if len(body) >= small {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	x.wrote = true
+	if !x.uncounted {
+		x.g.statuses[status].Add(1)
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // a client that has left cannot be told
+}
+
+// fail answers with a problem.
+func (x *exchange) fail(p problem) {
+	h := x.w.Header()
+	h["Cache-Control"] = noStore
+	if p.kind == shed {
+		h["Retry-After"] = []string{p.retrySeconds()}
+	}
+	x.buf = p.append(x.buf[:0], x.r.URL.EscapedPath())
+	x.send(p.status, problemType, x.buf)
+}
+
+// report answers with the problem that an error is, and logs what only the people
+// who run the gateway should know.
+func (x *exchange) report(err error) problem {
+	p := problemOf(err)
+	if p.kind == internal || p.kind == unavailable {
+		x.g.quiet.log(x.g.cfg.Log, "a query failed", "resource", x.res.name, "code", p.code, "error", err)
+	}
+	return p
+}
+
+// appendString writes a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			text, _ := json.Marshal(s) // a string always can be marshalled
+			return append(b, text...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// shorten cuts what a client sent down to what an error repeats.
+func shorten(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}
+
+// quiet lets one line a second through, so that an outage does not fill the disk.
+type quiet struct {
+	last    atomic.Int64 // second of the last line
+	dropped atomic.Int64
+}
+
+func (q *quiet) log(to interface{ Error(string, ...any) }, text string, args ...any) {
+	now, last := time.Now().Unix(), q.last.Load()
+	if now == last || !q.last.CompareAndSwap(last, now) {
+		q.dropped.Add(1)
+		return
+	}
+	if n := q.dropped.Swap(0); n > 0 {
+		args = append(args, "more_like_it", n)
+	}
+	to.Error(text, args...)
+}

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/store"
+)
+
+// kind is one sort of problem. Its code never changes its meaning.
+type kind struct {
+	status int
+	code   string
+	title  string
+	remedy string // what a caller can do, for /problems/{code}
+}
+
+// The kinds of problems.
+var (
+	badPath         = newKind(http.StatusBadRequest, "bad_path", "The path is not clean", "Percent-encode what stands in a key: %2F for a slash, %2E for a lone dot. An empty key part can only be last.")
+	badKey          = newKind(http.StatusBadRequest, "bad_key", "The key does not fit the resource", "The detail says what the resource wants.")
+	badHeader       = newKind(http.StatusBadRequest, "bad_header", "A header has a wrong value", "The detail names the header and what it may hold.")
+	unknownClass    = newKind(http.StatusBadRequest, "unknown_class", "There is no such class", "Send Fulcrum-Class: urgent, normal or bulk, or leave it out.")
+	badJSON         = newKind(http.StatusBadRequest, "bad_json", "The body is not the JSON that is wanted", `Send {"keys":[…]} in UTF-8.`)
+	unknownField    = newKind(http.StatusBadRequest, "unknown_field", "The body has an unknown field", `The only field is "keys".`)
+	noKeys          = newKind(http.StatusBadRequest, "no_keys", "The body names no keys", `Name at least one key in "keys".`)
+	unknownPath     = newKind(http.StatusNotFound, "unknown_path", "There is nothing at this path", "Use GET /v1/{resource}/{key} or POST /v1/{resource}:batchGet.")
+	unknownResource = newKind(http.StatusNotFound, "unknown_resource", "There is no such resource", "Check the name against the gateway's configuration.")
+	notFound        = newKind(http.StatusNotFound, "not_found", "There is no such row", "The database was asked and has no row with this key.")
+	wrongMethod     = newKind(http.StatusMethodNotAllowed, "method_not_allowed", "The method is not allowed here", "The Allow header names those that are.")
+	tooManyKeys     = newKind(http.StatusRequestEntityTooLarge, "too_many_keys", "The body names too many keys", "Split the request.")
+	bodyTooLarge    = newKind(http.StatusRequestEntityTooLarge, "body_too_large", "The body is too large", "Split the request.")
+	shed            = newKind(http.StatusTooManyRequests, "shed", "The request was refused to protect the others", "Come back after Retry-After seconds.")
+	canceled        = newKind(499, "canceled", "The client left before the answer", "Nobody reads this.")
+	internal        = newKind(http.StatusInternalServerError, "internal", "Something went wrong inside", "The gateway's log says what.")
+	unavailable     = newKind(http.StatusServiceUnavailable, "unavailable", "The database cannot be reached", "Try again later.")
+	draining        = newKind(http.StatusServiceUnavailable, "draining", "The gateway is shutting down", "Ask another instance, or try again later.")
+	deadline        = newKind(http.StatusGatewayTimeout, "deadline", "The deadline passed before the answer", "Allow more time with Fulcrum-Timeout-Ms, or ask for less at once.")
+)
+
+// kinds has every kind by its code.
+var kinds = map[string]*kind{}
+
+func newKind(status int, code, title, remedy string) *kind {
+	k := &kind{status: status, code: code, title: title, remedy: remedy}
+	kinds[code] = k
+	return k
+}
+
+// problem is one error as the client gets it.
+type problem struct {
+	*kind
+	detail     string
+	retryAfter time.Duration // of shed
+}
+
+func (k *kind) because(format string, args ...any) problem {
+	return problem{kind: k, detail: fmt.Sprintf(format, args...)}
+}
+
+// problemOf says which problem an error is. What is not meant for clients becomes
+// internal without a detail.
+func problemOf(err error) problem {
+	var key *store.KeyError
+	var refused *fulcrum.ShedError
+	switch {
+	case errors.Is(err, fulcrum.ErrNotFound):
+		return problem{kind: notFound}
+	case errors.As(err, &key):
+		return problem{kind: badKey, detail: key.Error()}
+	case errors.As(err, &refused):
+		return problem{kind: shed, detail: "reason: " + refused.Reason, retryAfter: refused.RetryAfter}
+	case errors.Is(err, fulcrum.ErrClosed):
+		return problem{kind: draining}
+	case errors.Is(err, store.ErrUnavailable):
+		return problem{kind: unavailable}
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem{kind: deadline}
+	case errors.Is(err, context.Canceled):
+		return problem{kind: canceled}
+	}
+	return problem{kind: internal}
+}
+
+// retrySeconds is the value of Retry-After: whole seconds, rounded up.
+func (p problem) retrySeconds() string {
+	return strconv.Itoa(max(1, int(math.Ceil(p.retryAfter.Seconds()))))
+}
+
+// append writes the problem as JSON.
+func (p problem) append(b []byte, instance string) []byte {
+	b = append(b, `{"type":"/problems/`...)
+	b = append(b, p.code...)
+	b = append(b, `","title":`...)
+	b = appendString(b, p.title)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(p.status), 10)
+	if p.detail != "" {
+		b = append(b, `,"detail":`...)
+		b = appendString(b, p.detail)
+	}
+	b = append(b, `,"instance":`...)
+	b = appendString(b, instance)
+	b = append(b, `,"code":"`...)
+	b = append(b, p.code...)
+	return append(b, `"}`...)
+}
+
+// explain serves /problems/{code}, which the type of every problem points to.
+func explain(x *exchange) {
+	k := kinds[x.r.PathValue("code")]
+	if k == nil {
+		x.fail(problem{kind: unknownPath})
+		return
+	}
+	if x.allow(http.MethodGet, http.MethodHead) {
+		x.w.Header()["Content-Type"] = textType
+		x.sendBody(http.StatusOK, fmt.Appendf(x.buf, "%s (%d)\n\n%s.\n%s\n", k.code, k.status, k.title, k.remedy))
+	}
+}

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/store"
+)
+
+const prefix = "/v1/"
+
+// Data is the handler of the data listener.
+func (g *Gateway) Data() http.Handler {
+	rows := g.handle((*exchange).serve)
+	mux := http.NewServeMux()
+	mux.Handle("/problems/{code}", g.handle(explain))
+	nothing := g.handle(func(x *exchange) { x.fail(problem{kind: unknownPath}) })
+	mux.Handle("/", nothing)
+	mux.Handle("/v1", nothing)
+	unclean := g.handle(func(x *exchange) { x.fail(problem{kind: badPath}) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := rawPath(r.URL); {
+		case !clean(path): // the mux would redirect to another key
+			unclean.ServeHTTP(w, r)
+		case strings.HasPrefix(path, prefix): // most requests: the mux would only cost them
+			rows.ServeHTTP(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// rawPath is the path as the client sent it, except where it has only one reading.
+func rawPath(u *url.URL) string {
+	if u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.Path
+}
+
+// clean reports whether no segment but the last is empty, and none is a dot or two.
+func clean(path string) bool {
+	if !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+		return true
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments[1:] {
+		if s == "." || s == ".." || s == "" && i+2 < len(segments) {
+			return false
+		}
+	}
+	return true
+}
+
+// serve answers what is below /v1/: a row, or what a verb after a colon asks for.
+func (x *exchange) serve() {
+	path := strings.TrimPrefix(rawPath(x.r.URL), prefix)
+	name, key, hasKey := strings.Cut(path, "/")
+	if hasKey {
+		x.row(name, key)
+		return
+	}
+	if name, verb, _ := strings.Cut(name, ":"); verb == "batchGet" {
+		x.batchGet(name)
+		return
+	}
+	x.fail(problem{kind: unknownPath})
+}
+
+// find looks up a resource and reads the headers that steer its request.
+func (x *exchange) find(name string) bool {
+	if plain, err := url.PathUnescape(name); err == nil && x.r.URL.RawPath != "" {
+		name = plain
+	}
+	res := x.g.resources[name]
+	if res == nil {
+		x.fail(unknownResource.because("there is no resource %q", shorten(name)))
+		return false
+	}
+	x.res = res
+	return x.readHeaders()
+}
+
+// row answers GET /v1/{resource}/{key…}.
+func (x *exchange) row(name, path string) {
+	if !x.allow(http.MethodGet, http.MethodHead) || !x.find(name) {
+		return
+	}
+	key, err := x.pathKey(path)
+	if err != nil {
+		x.fail(problemOf(err))
+		return
+	}
+	ctx, cancel := x.context()
+	row, err := x.res.reader.Get(fulcrum.WithTrace(ctx, &x.trace), key, options[x.class])
+	cancel()
+	if err != nil {
+		x.fail(x.report(err))
+		return
+	}
+	x.send(http.StatusOK, rowType, row)
+}
+
+// pathKey makes a key of the segments of a path.
+func (x *exchange) pathKey(path string) (store.Key, error) {
+	escaped := x.r.URL.RawPath != ""
+	for more := true; more; {
+		var part string
+		part, path, more = strings.Cut(path, "/")
+		if escaped {
+			var err error
+			if part, err = url.PathUnescape(part); err != nil {
+				return "", &store.KeyError{Value: part, Want: "percent-encoded text"}
+			}
+		}
+		if !utf8.ValidString(part) {
+			return "", &store.KeyError{Value: fmt.Sprintf("%+q", part), Want: "percent-encoded UTF-8"}
+		}
+		x.parts = append(x.parts, part)
+	}
+	return x.res.table.ParseKey(x.parts)
+}
