@@ -1,0 +1,82 @@
+// Command fulcrum serves rows from a database over HTTP, sharing queries between
+// requests, and shows what that is worth.
+//
+//	fulcrum demo       a database of 100,000 profiles, served, with sample traffic
+//	fulcrum version    which build this is
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is all commands.
+type cli struct {
+	Demo    demoCommand    `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
+	Version versionCommand `cmd:"" help:"Say which build this is."`
+}
+
+// terminal is where a command writes and what ends it.
+type terminal struct {
+	ctx    context.Context // ends on Ctrl-C and SIGTERM
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	os.Exit(run(terminal{ctx, os.Stdout, os.Stderr}, os.Args[1:]))
+}
+
+// run runs one command and returns its exit code.
+func run(t terminal, args []string) (code int) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case exit:
+			code = int(p)
+		default:
+			panic(p)
+		}
+	}()
+	var commands cli
+	parser, err := kong.New(&commands,
+		kong.Name("fulcrum"),
+		kong.Description("Decides, request by request, whether to answer at once or to share the work."),
+		kong.Writers(t.stdout, t.stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		panic(err) // the commands above are wrong
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(t.stderr, "fulcrum: %v\nTry: fulcrum --help\n", err)
+		return exitUsage
+	}
+	if err := command.Run(t); err != nil {
+		fmt.Fprintf(t.stderr, "fulcrum: %v\n", err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+// exit is how the help, once printed, ends the parser.
+type exit int
