@@ -19,10 +19,6 @@ type outcome[V any] struct {
 	set   bool
 }
 
-func newBatch[K comparable, V any](keys []K, class Class) *Batch[K, V] {
-	return &Batch[K, V]{keys: keys, out: make([]outcome[V], len(keys)), class: class}
-}
-
 // Keys are the keys to fetch: at least one, each once. The slice is the batch's
 // own and must not be changed.
 func (b *Batch[K, V]) Keys() []K { return b.keys }

@@ -3,6 +3,7 @@ package fulcrum
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -12,14 +13,10 @@ import (
 // loop takes batches and runs them until there is nothing left to take. It keeps
 // a promise made to the dispatcher.
 func (r *Reader[K, V]) loop() {
-	var last *dispatch.Batch[K, answer[V]]
 	for again := true; again; {
 		yield()
-		last = r.take(last)
-		again = last != nil && r.run(last)
-	}
-	if last != nil {
-		r.recycle(last)
+		b := r.take()
+		again = b != nil && r.run(b)
 	}
 }
 
@@ -27,46 +24,30 @@ func (r *Reader[K, V]) loop() {
 // in there, and nobody has to be woken for it.
 func (r *Reader[K, V]) lead() {
 	yield()
-	b := r.take(nil)
-	if b == nil {
-		return
+	if b := r.take(); b != nil {
+		r.runHere(b)
 	}
-	again := r.run(b)
-	r.recycle(b)
-	if again {
+}
+
+// runHere runs one batch and leaves what comes next to another goroutine.
+func (r *Reader[K, V]) runHere(b *batchOf[K, V]) {
+	if r.run(b) {
 		go r.loop()
 	}
 }
 
-// runAlone runs a batch that the dispatcher let go at once.
-func (r *Reader[K, V]) runAlone(b *dispatch.Batch[K, answer[V]]) {
-	again := r.run(b)
-	r.recycle(b)
-	if again {
-		go r.loop()
-	}
-}
-
-// take gives the last batch back and fetches the next, nil if there is none to
-// run. Requests whose deadlines passed in the queue are told so.
-func (r *Reader[K, V]) take(last *dispatch.Batch[K, answer[V]]) *dispatch.Batch[K, answer[V]] {
+// take fetches the next batch, nil if there is none to run. Requests whose
+// deadlines passed in the queue are told so.
+func (r *Reader[K, V]) take() *batchOf[K, V] {
 	now := r.now()
-	r.mu.Lock()
-	if last != nil {
-		r.dispatch.Recycle(last)
-	}
-	b, again := r.dispatch.Take(now)
-	r.armHold(now)
-	r.finishClosing()
-	r.mu.Unlock()
-	if again {
-		go r.loop()
-	}
+	r.lock()
+	b := r.dispatch.Take(now)
+	r.unlock(now)
 	if b == nil {
 		return nil
 	}
 	for _, it := range b.Expired {
-		r.answerAll(it, context.DeadlineExceeded)
+		answerAll(it, context.DeadlineExceeded)
 	}
 	if len(b.Items) == 0 {
 		r.recycle(b)
@@ -75,20 +56,26 @@ func (r *Reader[K, V]) take(last *dispatch.Batch[K, answer[V]]) *dispatch.Batch[
 	return b
 }
 
-func (r *Reader[K, V]) recycle(b *dispatch.Batch[K, answer[V]]) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dispatch.Recycle(b)
+// asking is a batch on its way to the backend: what Fetch gets, in one piece.
+type asking[K comparable, V any] struct {
+	ctx   detached
+	batch Batch[K, V]
 }
 
 // run asks the backend and answers everybody. It returns true if the goroutine
 // has promised to take again.
-func (r *Reader[K, V]) run(b *dispatch.Batch[K, answer[V]]) (again bool) {
-	keys := make([]K, len(b.Items))
+func (r *Reader[K, V]) run(b *batchOf[K, V]) (again bool) {
+	q := &asking[K, V]{batch: Batch[K, V]{
+		keys:  make([]K, len(b.Items)),
+		out:   make([]outcome[V], len(b.Items)),
+		class: classes[b.Class],
+	}}
+	fb := &q.batch
 	for i, it := range b.Items {
-		keys[i] = it.Key
+		fb.keys[i] = it.Key
 	}
-	fb := newBatch[K, V](keys, classes[b.Class])
+	q.ctx.request = request{class: fb.class, scope: b.Scope}
+	q.ctx.deadline = r.epoch.Add(r.until(b))
 	var err error
 	ended := false
 	defer func() {
@@ -99,18 +86,22 @@ func (r *Reader[K, V]) run(b *dispatch.Batch[K, answer[V]]) (again bool) {
 			}
 		}
 	}()
-	err = r.ask(b, fb)
+	err = r.ask(&q.ctx, fb)
 	ended = true
 	return r.settle(b, fb, err)
 }
 
-// ask calls the backend within the batch's deadline.
-func (r *Reader[K, V]) ask(b *dispatch.Batch[K, answer[V]], fb *Batch[K, V]) error {
+// until is when the batch must be done: its own time or its latest caller's.
+func (r *Reader[K, V]) until(b *batchOf[K, V]) time.Duration {
 	until := b.Started + r.cfg.Timeout
 	if b.Deadline != 0 {
 		until = min(until, b.Deadline)
 	}
-	ctx := &detached{request: request{class: fb.class, scope: b.Scope}, deadline: r.epoch.Add(until)}
+	return until
+}
+
+// ask calls the backend.
+func (r *Reader[K, V]) ask(ctx *detached, fb *Batch[K, V]) error {
 	defer ctx.end(context.Canceled)
 	if len(fb.keys) == 1 && r.cfg.One != nil {
 		return r.askOne(ctx, fb)
@@ -183,22 +174,20 @@ func guard(f func() error) (err error) {
 }
 
 // settle frees the slot, then answers all who wait.
-func (r *Reader[K, V]) settle(b *dispatch.Batch[K, answer[V]], fb *Batch[K, V], err error) (again bool) {
+func (r *Reader[K, V]) settle(b *batchOf[K, V], fb *Batch[K, V], err error) (again bool) {
 	for i, it := range b.Items {
 		e := fb.out[i].err
 		it.Failed = e != nil && !isNotFound(e)
 	}
 	end := r.now()
 	service := end - b.Started
-	r.mu.Lock()
+	r.lock()
 	callers := b.Waiting()
 	if err == nil && (len(b.Items) > 1 || r.cfg.One == nil) {
 		r.observe(end, len(b.Items), service)
 	}
 	again = r.dispatch.Done(end, b)
-	r.armHold(end)
-	r.finishClosing()
-	r.mu.Unlock()
+	r.unlock(end)
 
 	info := BatchInfo{
 		Reader: r.cfg.Name, Scope: b.Scope, Class: fb.class, Reason: b.Reason.String(),
@@ -206,6 +195,7 @@ func (r *Reader[K, V]) settle(b *dispatch.Batch[K, answer[V]], fb *Batch[K, V], 
 	}
 	r.rec.batch(end, info, b.Class, b.Reason)
 	info.Queued = r.deliver(end, b, fb)
+	r.recycle(b)
 	if r.cfg.Hooks.OnBatch != nil {
 		r.cfg.Hooks.OnBatch(info)
 	}
@@ -224,7 +214,13 @@ func (r *Reader[K, V]) observe(now time.Duration, n int, service time.Duration) 
 		return
 	}
 	r.refitAt = now + refitEvery
-	r.dispatch.SetCost(r.cost())
+	cost := r.cost()
+	r.dispatch.SetCost(cost)
+	least := cost.Of(1)
+	if now >= cost.TrustedUntil {
+		least = 0
+	}
+	r.inbox.least.Store(int64(least))
 }
 
 // cost is what the model has learnt, as the dispatcher wants it. The lock is held.
@@ -235,23 +231,23 @@ func (r *Reader[K, V]) cost() dispatch.Cost {
 
 // deliver gives each caller its answer and returns the longest time that one of
 // them had been queued.
-func (r *Reader[K, V]) deliver(end time.Duration, b *dispatch.Batch[K, answer[V]], fb *Batch[K, V]) (longest time.Duration) {
+func (r *Reader[K, V]) deliver(end time.Duration, b *batchOf[K, V], fb *Batch[K, V]) (longest time.Duration) {
 	for i, it := range b.Items {
 		value, err := fb.result(i)
-		for c := it.Waiters(); c != nil; {
-			following := c.Next()
-			queued := max(0, b.Started-c.Admitted) // it may have joined while the batch left
+		for w := it.Waiters(); w != nil; {
+			c, following := w.Payload, w.Next()
+			queued := max(0, b.Started-w.Admitted) // it may have come while the batch left
 			longest = max(longest, queued)
-			r.rec.answered(end, c.Class, queued, end-c.Admitted)
-			if t := c.Payload.trace; t != nil {
-				*t = Trace{Class: fb.class, Reason: b.Reason.String(), Keys: len(b.Items), Queued: queued, Service: end - b.Started}
+			r.rec.answered(end, w.Class, queued, end-w.Admitted)
+			if c.trace != nil {
+				*c.trace = Trace{Class: fb.class, Reason: b.Reason.String(), Keys: len(b.Items), Queued: queued, Service: end - b.Started}
 			}
-			c.Payload.value, c.Payload.err = value, err
+			c.value, c.err = value, err
 			if following != nil && err == nil && r.cfg.Clone != nil { // the last one gets the original
-				c.Payload.value, c.Payload.err = r.clone(value)
+				c.value, c.err = r.clone(value)
 			}
-			announce(c)
-			c = following
+			c.announce()
+			w = following
 		}
 	}
 	return longest
@@ -264,52 +260,15 @@ func (r *Reader[K, V]) clone(v V) (copied V, err error) {
 }
 
 // answerAll gives all who wait for an item the same error.
-func (r *Reader[K, V]) answerAll(it *dispatch.Item[K, answer[V]], err error) {
-	for c := it.Waiters(); c != nil; {
-		following := c.Next()
-		c.Payload.err = err
-		announce(c)
-		c = following
+func answerAll[K comparable, V any](it *itemOf[K, V], err error) {
+	for w := it.Waiters(); w != nil; {
+		c, following := w.Payload, w.Next()
+		c.err = err
+		c.announce()
+		w = following
 	}
 }
 
-// announce tells the caller that its answer is there. The call is the caller's
-// again from then on.
-func announce[K comparable, V any](c *call[K, V]) {
-	g := c.Payload.group
-	if g == nil {
-		c.Payload.ready <- struct{}{}
-	} else if g.left.Add(-1) == 0 {
-		g.ready <- struct{}{}
-	}
-}
-
-// armHold sees to it that a held batch is looked at again. The lock is held.
-func (r *Reader[K, V]) armHold(now time.Duration) {
-	if r.policy.Load().Mode != ModeThroughput {
-		return
-	}
-	at, held := r.dispatch.NextTick()
-	if !held {
-		return
-	}
-	if r.holdTimer == nil {
-		r.holdTimer = time.AfterFunc(at-now, r.tick)
-		return
-	}
-	r.holdTimer.Reset(max(0, at-now))
-}
-
-// tick is called when a held batch may have waited long enough.
-func (r *Reader[K, V]) tick() {
-	now := r.now()
-	r.mu.Lock()
-	start := r.dispatch.Promise(now)
-	if !start {
-		r.armHold(now)
-	}
-	r.mu.Unlock()
-	if start {
-		go r.loop()
-	}
-}
+// yield lets whoever was just woken queue up first: for nearly nothing it turns
+// batches of one into batches of dozens.
+func yield() { runtime.Gosched() }

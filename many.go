@@ -55,7 +55,7 @@ func (m *many[K, V]) add(ctx context.Context, keys []K) {
 	deadline := m.reader.deadline(ctx)
 	for i := range m.calls {
 		c := &m.calls[i]
-		c.Payload.group = &m.group
+		c.Payload, c.group = c, &m.group
 		c.Class, c.Deadline = lanes[m.req.class], deadline
 		c.Together = len(m.calls) > 1
 	}
@@ -69,11 +69,11 @@ func (m *many[K, V]) submit(ctx context.Context) {
 		for i, v := range m.submitChunk(from, min(from+submitChunk, len(m.keys))) {
 			switch v.Action {
 			case dispatch.Refuse:
-				m.failed[m.keys[from+i]] = r.refusal(v.Reason, m.req)
-				m.group.left.Add(-1)
+				m.failed[m.keys[from+i]] = r.refusal(v.Reason, m.req.class)
+				m.group.done()
 			case dispatch.Run:
-				go r.runAlone(v.Batch)
-			case dispatch.Lead, dispatch.Start:
+				go r.runHere(v.Batch)
+			case dispatch.Lead:
 				if ctx.Done() == nil && !leads {
 					leads = true
 				} else {
@@ -85,25 +85,22 @@ func (m *many[K, V]) submit(ctx context.Context) {
 	if leads {
 		r.lead()
 	}
-	if m.group.left.Add(-1) == 0 {
-		m.group.ready <- struct{}{}
-	}
+	m.group.done()
 }
 
-func (m *many[K, V]) submitChunk(from, to int) []dispatch.Verdict[K, answer[V]] {
+func (m *many[K, V]) submitChunk(from, to int) []dispatch.Verdict[K, *call[K, V]] {
 	r := m.reader
-	verdicts := make([]dispatch.Verdict[K, answer[V]], to-from)
+	verdicts := make([]dispatch.Verdict[K, *call[K, V]], to-from)
 	now := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock(now)
 	for i := from; i < to; i++ {
-		v := r.dispatch.Submit(now, m.req.scope, m.keys[i], &m.calls[i])
+		v := r.dispatch.Submit(now, m.req.scope, m.keys[i], &m.calls[i].Waiter)
 		if v.Joined {
 			r.joined++
 		}
 		verdicts[i-from] = v
 	}
-	r.armHold(now)
 	return verdicts
 }
 
@@ -120,9 +117,7 @@ func (m *many[K, V]) await(ctx context.Context) {
 			continue
 		}
 		m.failed[m.keys[i]] = ctx.Err()
-		if m.group.left.Add(-1) == 0 {
-			return
-		}
+		m.group.done()
 	}
 	<-m.group.ready // the rest is settled: its answers are on their way
 }
@@ -134,11 +129,11 @@ func (m *many[K, V]) collect() (map[K]V, error) {
 		if _, out := m.failed[k]; out {
 			continue
 		}
-		switch a := &m.calls[i].Payload; {
-		case a.err == nil:
-			values[k] = a.value
-		case !isNotFound(a.err):
-			m.failed[k] = a.err
+		switch c := &m.calls[i]; {
+		case c.err == nil:
+			values[k] = c.value
+		case !isNotFound(c.err):
+			m.failed[k] = c.err
 		}
 	}
 	if len(m.failed) == 0 {

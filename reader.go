@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,33 +73,16 @@ type Reader[K comparable, V any] struct {
 	policy atomic.Pointer[Policy]
 	calls  sync.Pool // of *call[K, V]
 	rec    recorder
+	inbox  inbox[K, V]
 
-	mu        sync.Mutex // guards what follows
-	dispatch  *dispatch.Dispatcher[K, answer[V]]
+	mu        sync.Mutex // guards what follows; see lock and unlock
+	dispatch  *dispatch.Dispatcher[K, *call[K, V]]
 	model     *model.Model
 	refitAt   time.Duration // when to ask the model again
 	joined    uint64
 	closing   bool
 	drained   chan struct{} // closed when closing and nothing is left
 	holdTimer *time.Timer   // looks again at a held batch; nil until one is held
-}
-
-// call is one caller's interest in one key, as the dispatcher sees it.
-type call[K comparable, V any] = dispatch.Waiter[K, answer[V]]
-
-// answer is what a call hangs on its waiter.
-type answer[V any] struct {
-	ready chan struct{} // gets one token when value and err are there
-	value V
-	err   error
-	group *group // of GetMany: counted there instead of announced on ready
-	trace *Trace // filled with the answer, if the caller wants it
-}
-
-// group is a set of calls that are waited for together.
-type group struct {
-	left  atomic.Int64
-	ready chan struct{}
 }
 
 // NewReader makes a Reader. It starts no goroutine and no timer.
@@ -112,15 +94,13 @@ func NewReader[K comparable, V any](cfg ReaderConfig[K, V]) (*Reader[K, V], erro
 	r := &Reader[K, V]{
 		cfg:      cfg,
 		epoch:    time.Now(),
-		dispatch: dispatch.New[K, answer[V]](cfg.Policy.limits()),
+		dispatch: dispatch.New[K, *call[K, V]](cfg.Policy.limits()),
 		model:    model.New(),
 		drained:  make(chan struct{}),
 	}
 	r.policy.Store(&cfg.Policy)
 	r.rec.init()
-	r.calls.New = func() any {
-		return &call[K, V]{Payload: answer[V]{ready: make(chan struct{}, 1)}}
-	}
+	r.calls.New = func() any { return newCall[K, V]() }
 	return r, nil
 }
 
@@ -138,27 +118,27 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 	if err := admissible(ctx, key, req); err != nil {
 		return zero, err
 	}
-	c := r.newCall(ctx, req)
-	verdict := r.submit(req, key, c)
+	c := r.newCall(ctx, req, key)
 	alone := ctx.Done() == nil // nothing to leave for: the query may run on this goroutine
-	switch verdict.Action {
-	case dispatch.Refuse:
-		r.release(c)
-		return zero, r.refusal(verdict.Reason, req)
-	case dispatch.Run:
-		if alone {
-			r.runAlone(verdict.Batch)
-		} else {
-			go r.runAlone(verdict.Batch)
+	if req.class == ClassUrgent || !r.post(c) {
+		verdict := r.submit(c)
+		switch verdict.Action {
+		case dispatch.Refuse:
+			r.release(c)
+			return zero, r.refusal(verdict.Reason, req.class)
+		case dispatch.Run:
+			if alone {
+				r.runHere(verdict.Batch)
+			} else {
+				go r.runHere(verdict.Batch)
+			}
+		case dispatch.Lead:
+			if alone {
+				r.lead()
+			} else {
+				go r.loop()
+			}
 		}
-	case dispatch.Lead:
-		if alone {
-			r.lead()
-		} else {
-			go r.loop()
-		}
-	case dispatch.Start:
-		go r.loop()
 	}
 	return r.await(ctx, c)
 }
@@ -175,11 +155,12 @@ func admissible[K comparable](ctx context.Context, key K, req request) error {
 }
 
 // newCall takes a call from the pool and sets what the dispatcher must know.
-func (r *Reader[K, V]) newCall(ctx context.Context, req request) *call[K, V] {
+func (r *Reader[K, V]) newCall(ctx context.Context, req request, key K) *call[K, V] {
 	c := r.calls.Get().(*call[K, V])
+	c.key, c.scope, c.trace = key, req.scope, req.trace
 	c.Class = lanes[req.class]
 	c.Deadline = r.deadline(ctx)
-	c.Payload.trace = req.trace
+	c.Admitted = r.now()
 	return c
 }
 
@@ -193,62 +174,61 @@ func (r *Reader[K, V]) deadline(ctx context.Context) time.Duration {
 }
 
 func (r *Reader[K, V]) release(c *call[K, V]) {
-	var zero V
-	c.Payload.value, c.Payload.err, c.Payload.trace = zero, nil, nil
+	c.reset()
 	r.calls.Put(c)
 }
 
 // submit hands a call to the dispatcher.
-func (r *Reader[K, V]) submit(req request, key K, c *call[K, V]) dispatch.Verdict[K, answer[V]] {
-	now := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	verdict := r.dispatch.Submit(now, req.scope, key, c)
+func (r *Reader[K, V]) submit(c *call[K, V]) dispatch.Verdict[K, *call[K, V]] {
+	r.lock()
+	defer r.unlock(c.Admitted)
+	verdict := r.dispatch.Submit(c.Admitted, c.scope, c.key, &c.Waiter)
 	if verdict.Joined {
 		r.joined++
 	}
-	r.armHold(now)
 	return verdict
 }
 
 // await waits for the answer or for the caller's own end, whichever is first.
 func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (V, error) {
 	if done := ctx.Done(); done == nil {
-		<-c.Payload.ready
+		<-c.ready
 	} else {
 		select {
-		case <-c.Payload.ready:
+		case <-c.ready:
 		case <-done:
 			if r.cancel(c) {
 				r.release(c)
 				var zero V
 				return zero, ctx.Err()
 			}
-			<-c.Payload.ready // settled already: the answer is on its way
+			<-c.ready // settled already: the answer is on its way
 		}
 	}
-	value, err := c.Payload.value, c.Payload.err
+	value, err := c.value, c.err
+	if c.refused {
+		err = r.refusal(c.reason, classes[c.Class])
+	}
 	r.release(c)
 	return value, err
 }
 
 // cancel takes a call back; false if its outcome is decided already.
 func (r *Reader[K, V]) cancel(c *call[K, V]) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock(r.now())
 	if c.Settled() {
 		return false
 	}
-	r.dispatch.Cancel(c)
-	r.finishClosing()
+	r.dispatch.Cancel(&c.Waiter)
 	return true
 }
 
 // refusal turns a reason of the dispatcher into the caller's error.
-func (r *Reader[K, V]) refusal(reason dispatch.Reason, req request) error {
-	r.rec.refuse(lanes[req.class], reason)
+func (r *Reader[K, V]) refusal(reason dispatch.Reason, class Class) error {
+	r.rec.refuse(lanes[class], reason)
 	if r.cfg.Hooks.OnShed != nil {
-		r.cfg.Hooks.OnShed(ShedInfo{Reader: r.cfg.Name, Class: req.class, Reason: reason.String()})
+		r.cfg.Hooks.OnShed(ShedInfo{Reader: r.cfg.Name, Class: class, Reason: reason.String()})
 	}
 	switch reason {
 	case dispatch.RefusedClosed:
@@ -256,15 +236,15 @@ func (r *Reader[K, V]) refusal(reason dispatch.Reason, req request) error {
 	case dispatch.RefusedExpired:
 		return context.DeadlineExceeded
 	}
-	return &ShedError{Reason: reason.String(), RetryAfter: r.retryAfter(lanes[req.class])}
+	return &ShedError{Reason: reason.String(), RetryAfter: r.retryAfter(lanes[class])}
 }
 
 // retryAfter is how long the lane's queue takes to drain at the rate of full
 // batches that the model expects: queued/MaxBatch/K · T(MaxBatch).
 func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
 	p := r.policy.Load()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock(r.now())
 	batches := r.dispatch.Queued(lane)/(p.MaxBatch*p.InFlight) + 1
 	return max(time.Millisecond, time.Duration(batches)*r.model.Predict(p.MaxBatch))
 }
@@ -274,8 +254,8 @@ func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
 // a Get never joins a query that has left, so there is nothing to drop until a
 // cache is plugged in. ErrClosed after Shutdown.
 func (r *Reader[K, V]) Forget(ctx context.Context, keys ...K) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock(r.now())
 	if r.closing {
 		return ErrClosed
 	}
@@ -289,14 +269,10 @@ func (r *Reader[K, V]) SetPolicy(p Policy) error {
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("%w (reader %q)", err, r.cfg.Name)
 	}
-	r.mu.Lock()
+	r.lock()
+	defer r.unlock(r.now())
 	r.policy.Store(&p)
 	r.dispatch.SetLimits(p.limits())
-	start := r.dispatch.Promise(r.now())
-	r.mu.Unlock()
-	if start {
-		go r.loop()
-	}
 	return nil
 }
 
@@ -308,14 +284,10 @@ func (r *Reader[K, V]) Policy() Policy { return *r.policy.Load() }
 // flight are left to their own deadlines, and the context's error is returned.
 // It may be called more than once.
 func (r *Reader[K, V]) Shutdown(ctx context.Context) error {
-	r.mu.Lock()
+	r.lock()
 	r.closing = true
-	start := r.dispatch.Close(r.now())
-	r.finishClosing()
-	r.mu.Unlock()
-	if start {
-		go r.loop()
-	}
+	r.dispatch.Close()
+	r.unlock(r.now())
 	select {
 	case <-r.drained:
 		return nil
@@ -326,34 +298,14 @@ func (r *Reader[K, V]) Shutdown(ctx context.Context) error {
 
 // abort gives ErrClosed to all who are queued.
 func (r *Reader[K, V]) abort() error {
-	r.mu.Lock()
+	r.lock()
 	items := r.dispatch.Abort()
-	r.finishClosing()
-	r.mu.Unlock()
+	r.unlock(r.now())
 	for _, it := range items {
-		r.answerAll(it, ErrClosed)
+		answerAll(it, ErrClosed)
 	}
 	if len(items) == 0 {
 		return nil
 	}
 	return fmt.Errorf("fulcrum: reader %q: %d queued keys got ErrClosed", r.cfg.Name, len(items))
 }
-
-// finishClosing announces that nothing is left, once. The lock is held.
-func (r *Reader[K, V]) finishClosing() {
-	if !r.closing || !r.dispatch.Drained() {
-		return
-	}
-	select {
-	case <-r.drained:
-	default:
-		close(r.drained)
-		if r.holdTimer != nil {
-			r.holdTimer.Stop()
-		}
-	}
-}
-
-// yield lets whoever was just woken queue up first: for nearly nothing it turns
-// batches of one into batches of dozens.
-func yield() { runtime.Gosched() }

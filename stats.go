@@ -133,7 +133,7 @@ func (r *Reader[K, V]) Stats() Stats {
 	now := r.now()
 	s := Stats{Name: r.cfg.Name, Policy: *r.policy.Load(), Classes: make(map[string]ClassStats, dispatch.Lanes)}
 	var queued [dispatch.Lanes]int
-	r.mu.Lock()
+	r.lock()
 	c := r.dispatch.Counts()
 	shared, urgent := r.dispatch.InFlight()
 	for lane := range queued {
@@ -141,7 +141,7 @@ func (r *Reader[K, V]) Stats() Stats {
 	}
 	cost := r.cost()
 	s.Joined = r.joined
-	r.mu.Unlock()
+	r.unlock(now)
 	s.Admitted, s.Answered, s.Failed, s.Cancelled = c.Admitted, c.Answered, c.Failed, c.Cancelled
 	s.Queued, s.InFlight = c.Queued, c.InFlight
 	s.Model = ModelStats{A: cost.A, B: cost.B}

@@ -16,6 +16,7 @@ type Dispatcher[K comparable, P any] struct {
 	shared    int // normal and bulk batches in flight
 	urgent    int // urgent batches in flight
 	starting  int // takers on their way to Take
+	crowd     int // most waiters that one queued key had since the last Take
 	sinceBulk int // normal batches since bulk had its turn
 	closing   bool
 	lastProbe time.Duration
@@ -56,6 +57,24 @@ func (d *Dispatcher[K, P]) Submit(now time.Duration, scopeName string, key K, w 
 	if !w.Together && d.idleFor(w.Class) {
 		return d.runAlone(now, scopeName, key, w)
 	}
+	empty := d.queued() == 0
+	v := d.enter(now, scopeName, key, w)
+	if v.Action == Wait && empty && d.Wanted(now) {
+		v.Action = Lead
+	}
+	return v
+}
+
+// Queue admits a request as Submit does, but never lets it go at once.
+func (d *Dispatcher[K, P]) Queue(now time.Duration, scopeName string, key K, w *Waiter[K, P]) Verdict[K, P] {
+	if r, refused := d.refuse(now, w); refused {
+		return Verdict[K, P]{Action: Refuse, Reason: r}
+	}
+	return d.enter(now, scopeName, key, w)
+}
+
+// enter joins a queued key or queues a new one.
+func (d *Dispatcher[K, P]) enter(now time.Duration, scopeName string, key K, w *Waiter[K, P]) Verdict[K, P] {
 	s := d.scopeOf(scopeName)
 	if it := s.index[key]; it != nil {
 		return d.join(now, it, w)
@@ -63,26 +82,14 @@ func (d *Dispatcher[K, P]) Submit(now time.Duration, scopeName string, key K, w 
 	if d.lanes[w.Class].n >= d.limits.MaxQueued[w.Class] {
 		return Verdict[K, P]{Action: Refuse, Reason: RefusedQueue}
 	}
-	empty := d.queued() == 0
 	it := d.newItem(now, key, s)
 	d.admit(now, it, w)
 	d.counts.Queued++
 	s.index[key] = it
+	s.most = max(s.most, len(s.index))
 	d.enqueue(it, w.Class)
 	d.check()
-	return Verdict[K, P]{Action: d.afterQueueing(now, empty)}
-}
-
-// afterQueueing asks for a taker if a slot is free and none is on its way yet:
-// one taker sees the whole wave, and starts the next if it leaves any behind.
-func (d *Dispatcher[K, P]) afterQueueing(now time.Duration, empty bool) Action {
-	if d.starting > 0 || !d.Promise(now) {
-		return Wait
-	}
-	if empty {
-		return Lead
-	}
-	return Start
+	return Verdict[K, P]{Action: Wait}
 }
 
 // refuse turns away what cannot be served at all.
@@ -146,13 +153,14 @@ func (d *Dispatcher[K, P]) join(now time.Duration, it *Item[K, P], w *Waiter[K, 
 		return Verdict[K, P]{Action: Refuse, Reason: RefusedWaiters}
 	}
 	d.admit(now, it, w)
+	d.crowd = max(d.crowd, it.n)
 	d.counts.Queued++
 	if w.Class < it.class {
 		d.unqueue(it)
 		d.enqueue(it, w.Class)
 	}
 	d.check()
-	return Verdict[K, P]{Action: d.afterQueueing(now, false), Joined: true}
+	return Verdict[K, P]{Action: Wait, Joined: true}
 }
 
 func (d *Dispatcher[K, P]) admit(now time.Duration, it *Item[K, P], w *Waiter[K, P]) {
@@ -220,7 +228,7 @@ func (d *Dispatcher[K, P]) Done(now time.Duration, b *Batch[K, P]) (again bool) 
 	}
 	d.hold(b.Class, -1)
 	d.check()
-	return d.Promise(now)
+	return d.promise(now)
 }
 
 // Recycle takes back a batch that was delivered, with its items. The shell must
@@ -263,11 +271,8 @@ func (d *Dispatcher[K, P]) hold(c Class, delta int) {
 }
 
 // Close refuses all that comes from now on; what is queued leaves without being
-// held. If it returns true the caller has promised to Take.
-func (d *Dispatcher[K, P]) Close(now time.Duration) (start bool) {
-	d.closing = true
-	return d.Promise(now)
-}
+// held.
+func (d *Dispatcher[K, P]) Close() { d.closing = true }
 
 // Drained says that nothing is queued or in flight.
 func (d *Dispatcher[K, P]) Drained() bool {
@@ -281,7 +286,9 @@ func (d *Dispatcher[K, P]) Abort() []*Item[K, P] {
 	for c := range d.lanes {
 		for s := d.lanes[c].next(); s != nil; s = d.lanes[c].next() {
 			for it := s.queues[c].head; it != nil; it = s.queues[c].head {
-				d.expire(it)
+				d.drop(it)
+				d.counts.Queued -= it.n
+				d.fail(it)
 				all = append(all, it)
 			}
 		}
@@ -290,10 +297,8 @@ func (d *Dispatcher[K, P]) Abort() []*Item[K, P] {
 	return all
 }
 
-// expire settles a queued item as failed.
-func (d *Dispatcher[K, P]) expire(it *Item[K, P]) {
-	d.drop(it)
-	d.counts.Queued -= it.n
+// fail settles an item that has left its queue as failed.
+func (d *Dispatcher[K, P]) fail(it *Item[K, P]) {
 	d.counts.Failed += uint64(it.n)
 	it.Failed = true
 	it.settle()

@@ -13,6 +13,7 @@
 //	        └─ Refuse shed, with its reason
 //	Take ────── a batch leaves, with the reason why it left
 //	Done ────── its slot is free again; says whether to Take once more
+//	Wanted ──── work and a slot are there and nobody is coming: start a taker
 //
 // Batches are clocked by completions: while K of them are in flight the next
 // one gathers in the queue, so nobody waits when nobody else is there. With

@@ -142,6 +142,8 @@ type Batch[K comparable, P any] struct {
 	Started  time.Duration // when it left, since the epoch
 	Deadline time.Duration // of its latest waiter, since the epoch; 0: none
 	Expired  []*Item[K, P] // dropped while gathering: their deadlines had passed
+
+	Link *Batch[K, P] // for the shell, to chain batches that it is done with
 }
 
 // Waiting is how many callers the batch answers now.

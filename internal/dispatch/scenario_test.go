@@ -22,7 +22,9 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	cost a=1ms b=10us [until=1s]           the model, trusted until then
 //	at 3ms                               sets the time
 //	submit NAME KEY [urgent|bulk] [scope=S] [deadline=4ms] [together]
-//	cancel NAME · promise · take · done N [fail] · close · abort · state · tick
+//	cancel NAME · take · done N [fail] · look · close · abort · state · tick
+//
+// After each input the stage asks, as the shell does, whether a taker is wanted.
 //
 // Batches are numbered in the order they leave. Run with -update to rewrite.
 func TestScenarios(t *testing.T) {
@@ -51,6 +53,9 @@ func play(t *testing.T, file string) {
 		if input, _, _ := strings.Cut(line, "#"); strings.TrimSpace(input) != "" {
 			for _, out := range s.do(strings.Fields(input)) {
 				fmt.Fprintln(&got, ">", out)
+			}
+			if s.d.Wanted(s.now) {
+				fmt.Fprintln(&got, "> a taker is wanted")
 			}
 		}
 	}
@@ -103,14 +108,13 @@ func (s *stage) do(f []string) []string {
 		return s.submit(f[1], f[2], args)
 	case "cancel":
 		s.d.Cancel(s.waiters[f[1]])
-	case "promise":
-		return []string{fmt.Sprint(s.d.Promise(s.now))}
+	case "look":
 	case "take":
 		return s.take()
 	case "done":
 		return s.done(f[1], args)
 	case "close":
-		return []string{fmt.Sprint("start ", s.d.Close(s.now))}
+		s.d.Close()
 	case "abort":
 		return []string{"failed " + s.names(s.d.Abort())}
 	case "tick":
@@ -134,7 +138,7 @@ func (s *stage) submit(name, key string, o opts) []string {
 	}
 	s.waiters[name] = w
 	v := s.d.Submit(s.now, o["scope"], key, w)
-	out := [...]string{"wait", "run", "lead", "start", "refuse"}[v.Action]
+	out := [...]string{"wait", "run", "lead", "refuse"}[v.Action]
 	if v.Action == Run || v.Action == Refuse {
 		out += " " + v.Reason.String()
 	}
@@ -160,7 +164,7 @@ func (s *stage) leave(b *Batch[string, string]) string {
 }
 
 func (s *stage) take() []string {
-	b, again := s.d.Take(s.now)
+	b := s.d.Take(s.now)
 	if b == nil {
 		return []string{"nothing"}
 	}
@@ -170,9 +174,6 @@ func (s *stage) take() []string {
 	}
 	if len(b.Items) > 0 {
 		out = append(out, s.leave(b))
-	}
-	if again {
-		out = append(out, "and another may take")
 	}
 	return out
 }

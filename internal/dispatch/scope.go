@@ -4,6 +4,7 @@ package dispatch
 type scope[K comparable, P any] struct {
 	name   string
 	index  map[K]*Item[K, P] // queued keys, for joining
+	most   int               // that the index has held since it was last cleared
 	queues [Lanes]fifo[K, P]
 	inTurn [Lanes]bool
 }
@@ -11,6 +12,19 @@ type scope[K comparable, P any] struct {
 // queued is how many keys the scope has in all lanes.
 func (s *scope[K, P]) queued() int {
 	return s.queues[Urgent].n + s.queues[Normal].n + s.queues[Bulk].n
+}
+
+// unindex takes the first n keys of a queue out of the index. Clearing it whole is
+// cheaper where all leave, as they mostly do, unless it was once far larger.
+func (s *scope[K, P]) unindex(q *fifo[K, P], n int) {
+	if n == len(s.index) && 4*n >= s.most {
+		clear(s.index)
+		s.most = 0
+		return
+	}
+	for it := q.head; it != nil && n > 0; it, n = it.next, n-1 {
+		delete(s.index, it.Key)
+	}
 }
 
 // lane holds the scopes that have work of one class, in turn.

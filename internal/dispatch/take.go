@@ -17,9 +17,27 @@ func (d *Dispatcher[K, P]) urgentSlot() bool {
 	return d.shared+d.urgent < total
 }
 
-// Promise says whether somebody should yield once and then Take, and counts the
-// caller as being on the way if so.
-func (d *Dispatcher[K, P]) Promise(now time.Duration) bool {
+// Wanted says whether somebody should yield once and then Take: work and a slot
+// are there, and nobody is on the way. One taker sees a whole wave; if it leaves
+// any behind, the next is wanted. The caller must see to it if it returns true.
+func (d *Dispatcher[K, P]) Wanted(now time.Duration) bool {
+	return d.starting == 0 && d.promise(now)
+}
+
+// Busy says that a Take or a Done is sure to come and that spare requests more of
+// normal or bulk class would not be refused for want of room: a taker is on its
+// way or all slots are taken, and no cap is near.
+func (d *Dispatcher[K, P]) Busy(spare int) bool {
+	if d.starting == 0 && d.sharedSlot() {
+		return false
+	}
+	l := &d.limits
+	return d.crowd+spare < l.MaxWaiters &&
+		d.lanes[Normal].n+spare < l.MaxQueued[Normal] && d.lanes[Bulk].n+spare < l.MaxQueued[Bulk]
+}
+
+// promise counts the caller as being on its way to Take, if that is worth while.
+func (d *Dispatcher[K, P]) promise(now time.Duration) bool {
 	if !d.ready(now) {
 		return false
 	}
@@ -79,7 +97,7 @@ func (d *Dispatcher[K, P]) target() int {
 	return d.cost.size(9, d.limits.MaxBatch)
 }
 
-// NextTick is when held work must be looked at again (Promise, then Take);
+// NextTick is when held work must be looked at again (Wanted, then Take);
 // false if nothing is held.
 func (d *Dispatcher[K, P]) NextTick() (time.Duration, bool) {
 	if !d.limits.Hold || d.closing || d.shared == 0 || !d.sharedSlot() {
@@ -88,25 +106,24 @@ func (d *Dispatcher[K, P]) NextTick() (time.Duration, bool) {
 	return d.holdUntil()
 }
 
-// Take keeps a promise: the next batch leaves. Nil if there is nothing to do by
-// now. If again is true the caller has promised to have somebody else Take too,
-// because work and a slot are left. A batch without Items, but with Expired
-// ones, holds no slot.
-func (d *Dispatcher[K, P]) Take(now time.Duration) (b *Batch[K, P], again bool) {
+// Take keeps the promise to come: the next batch leaves. Nil if there is nothing
+// to do by now. A batch without Items, but with Expired ones, holds no slot.
+func (d *Dispatcher[K, P]) Take(now time.Duration) *Batch[K, P] {
 	d.starting--
+	d.crowd = 0
 	class, ok := d.choose(now)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	s := d.lanes[class].next()
-	b = d.newBatch(now, s.name, class)
+	b := d.newBatch(now, s.name, class)
 	d.fill(now, b, s)
 	if len(b.Items) > 0 {
 		d.hold(class, +1)
 	}
 	d.count(class)
 	d.check()
-	return b, d.starting == 0 && d.Promise(now)
+	return b
 }
 
 // choose picks the lane to serve.
@@ -146,9 +163,11 @@ func (d *Dispatcher[K, P]) fill(now time.Duration, b *Batch[K, P], s *scope[K, P
 	b.Reason = d.reason(now, b.Class, q, n)
 	if it := d.tight(now, b.Class, q, n); it != nil {
 		b.Reason = ReasonDeadline
+		delete(s.index, it.Key)
 		d.move(now, b, it)
 	} else {
-		for it := q.head; it != nil && len(b.Items) < n; {
+		s.unindex(q, n)
+		for it := q.head; it != nil && n > 0; n-- {
 			following := it.next
 			d.move(now, b, it)
 			it = following
@@ -158,18 +177,17 @@ func (d *Dispatcher[K, P]) fill(now time.Duration, b *Batch[K, P], s *scope[K, P
 	d.forget(s)
 }
 
-// move takes one item from the queue into the batch, or aside if its last
-// deadline has passed.
+// move takes one item, which is no longer in the index, from the queue into the
+// batch, or aside if its last deadline has passed.
 func (d *Dispatcher[K, P]) move(now time.Duration, b *Batch[K, P], it *Item[K, P]) {
+	d.unqueue(it)
+	d.counts.Queued -= it.n
 	if it.deadline != 0 && it.deadline <= now {
-		d.expire(it)
+		d.fail(it)
 		b.Expired = append(b.Expired, it)
 		return
 	}
-	d.unqueue(it)
-	delete(it.scope.index, it.Key)
 	it.state = itemInFlight
-	d.counts.Queued -= it.n
 	d.counts.InFlight += it.n
 	if len(b.Items) == 0 {
 		b.Deadline = it.deadline

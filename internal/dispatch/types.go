@@ -74,8 +74,7 @@ type Action uint8
 const (
 	Wait   Action = iota // nothing: the answer will come
 	Run                  // run Verdict.Batch now; it holds this request alone
-	Lead                 // yield once, then Take; the queue was empty before
-	Start                // have somebody yield once and Take; others were queued before
+	Lead                 // yield once, then Take: it is the first of those who may come
 	Refuse               // tell the caller Verdict.Reason
 )
 

@@ -34,6 +34,7 @@ func TestRandomWalk(t *testing.T) {
 		w := newWalker(t)
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			w.step()
+			w.look()
 			w.verify()
 		}
 		w.drain()
@@ -54,23 +55,32 @@ func newWalker(t *rapid.T) *walker {
 
 func (w *walker) step() {
 	w.now += time.Duration(rapid.IntRange(0, 1500).Draw(w.t, "µs")) * time.Microsecond
-	switch rapid.IntRange(0, 9).Draw(w.t, "step") {
-	case 0, 1, 2, 3:
+	switch rapid.IntRange(0, 8).Draw(w.t, "step") {
+	case 0, 1, 2:
 		w.submit()
+	case 3:
+		w.queue()
 	case 4:
 		w.cancel()
 	case 5, 6:
 		w.take()
 	case 7, 8:
 		w.done()
-	case 9:
-		if w.d.Promise(w.now) {
-			w.owed++
-		}
 	}
 }
 
-func (w *walker) submit() {
+// look asks whether a taker is wanted, as the shell does whenever it was there.
+func (w *walker) look() {
+	if w.d.Wanted(w.now) {
+		w.owed++
+	}
+}
+
+func (w *walker) submit() { w.ask(w.d.Submit) }
+
+func (w *walker) queue() { w.ask(w.d.Queue) }
+
+func (w *walker) ask(how func(time.Duration, string, int, *Waiter[int, int]) Verdict[int, int]) {
 	ask := want{key: rapid.IntRange(0, 5).Draw(w.t, "key"), scope: rapid.SampledFrom([]string{"", "a", "b"}).Draw(w.t, "scope")}
 	x := &Waiter[int, int]{Payload: w.next, Class: Class(rapid.IntRange(0, 2).Draw(w.t, "class")), Together: rapid.Bool().Draw(w.t, "together")}
 	w.next++
@@ -78,11 +88,11 @@ func (w *walker) submit() {
 		x.Deadline = w.now + time.Duration(rapid.IntRange(-1, 6).Draw(w.t, "ms"))*time.Millisecond
 		x.Deadline = max(1, x.Deadline)
 	}
-	v := w.d.Submit(w.now, ask.scope, ask.key, x)
+	v := how(w.now, ask.scope, ask.key, x)
 	switch v.Action {
 	case Refuse:
 		return
-	case Lead, Start:
+	case Lead:
 		w.owed++
 	}
 	w.queued[x] = ask
@@ -106,10 +116,7 @@ func (w *walker) take() {
 		return
 	}
 	w.owed--
-	b, again := w.d.Take(w.now)
-	if again {
-		w.owed++
-	}
+	b := w.d.Take(w.now)
 	if b == nil {
 		return
 	}
@@ -183,18 +190,9 @@ func (w *walker) verify() {
 	if shared > w.limits.InFlight || shared+urgent > w.limits.InFlight+w.limits.Reserved {
 		w.t.Fatalf("%d shared and %d urgent batches in flight under %+v", shared, urgent, w.limits)
 	}
-	if w.owed == 0 && w.d.ready(w.now) && !w.tickDue() {
-		w.t.Fatalf("work and a slot are there, and nobody is on the way: %s", w.books())
+	if w.d.Busy(0) && w.owed == 0 && len(w.flying) == 0 {
+		w.t.Fatalf("busy, but nobody is on the way: %s", w.books())
 	}
-}
-
-// tickDue: held work is looked at by the shell's timer.
-func (w *walker) tickDue() bool {
-	if !w.limits.Hold {
-		return false
-	}
-	at, held := w.d.NextTick()
-	return held && at <= w.now
 }
 
 func (w *walker) books() string {
@@ -203,15 +201,15 @@ func (w *walker) books() string {
 
 // drain closes the machine and answers everything.
 func (w *walker) drain() {
-	if w.d.Close(w.now) {
-		w.owed++
-	}
+	w.d.Close()
+	w.look()
 	for len(w.queued) > 0 || w.owed > 0 || len(w.flying) > 0 {
 		if w.owed == 0 && len(w.flying) == 0 {
 			w.t.Fatalf("stuck while draining: %s", w.books())
 		}
 		w.take()
 		w.done()
+		w.look()
 		w.verify()
 	}
 	if !w.d.Drained() {
