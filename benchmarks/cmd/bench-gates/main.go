@@ -24,6 +24,7 @@ var suites = []struct {
 	{"null", "Batchers alone: a fetch that answers at once. Theirs: dataloadgen v0.0.10, 2 ms, 50 keys.", nullCells},
 	{"sqlite", "Embedded SQLite, 200,000 rows. Theirs: prepared point selects through database/sql.", sqliteCells},
 	{"postgres", "PostgreSQL, 1,000,000 rows of about 350 bytes, uniform keys, loopback. Theirs: pgx.", pgCells},
+	{"http", "The gateway over the same PostgreSQL. Theirs: a net/http handler with a pooled query and encoding/json.", httpCells},
 }
 
 func main() {

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/store"
+	"github.com/fulcrum-data/fulcrum/store/postgres"
+)
+
+// httpCells compares the gateway with a plain handler over the same database.
+func httpCells() ([]duel.Cell, func(), error) {
+	b, err := newPGBench()
+	if err != nil {
+		return nil, nil, err
+	}
+	cells, err := b.httpCells()
+	if err != nil {
+		b.Close()
+		return nil, nil, err
+	}
+	return cells, b.Close, nil
+}
+
+func (b *pgBench) httpCells() ([]duel.Cell, error) {
+	pool, err := b.pool(b.server.Addr(), 10)
+	if err != nil {
+		return nil, err
+	}
+	plain := httptest.NewServer(plainHandler(pool))
+	b.close = append(b.close, plain.Close)
+	ours, err := b.gateway()
+	if err != nil {
+		return nil, err
+	}
+	theirs := plain.Listener.Addr().String()
+	if err := sameAnswers(ours, theirs); err != nil {
+		return nil, err
+	}
+	var cells []duel.Cell
+	for _, c := range []struct {
+		conns        int
+		gate, target float64
+	}{{1, .95, 0}, {64, 1.6, 2}, {256, 2, 2.5}} {
+		cells = append(cells, duel.Cell{
+			Name: fmt.Sprintf("%d connections, plain net/http handler", c.conns), Gate: c.gate, Target: c.target,
+			Ours: overHTTP(ours, c.conns), Theirs: overHTTP(theirs, c.conns),
+		})
+	}
+	return cells, nil
+}
+
+// gateway starts ours and returns its address.
+func (b *pgBench) gateway() (string, error) {
+	ctx := context.Background()
+	db, err := postgres.Open(ctx, postgres.Config{DSN: b.server.DSN()})
+	if err != nil {
+		return "", err
+	}
+	b.close = append(b.close, func() { _ = db.Close() })
+	g, err := gateway.New(ctx, gateway.Config{
+		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", DB: db, Log: slog.New(slog.DiscardHandler),
+		Resources: []store.Resource{{Name: "users", Table: "users", Key: []string{"id"}, Columns: []string{"id", "name", "email", "bio", "updated_at"}}},
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := g.Listen(); err != nil {
+		return "", err
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.Serve() }()
+	b.close = append(b.close, func() {
+		_ = g.Shutdown(ctx)
+		<-served
+	})
+	return g.Addr(), nil
+}
+
+// plainHandler is what one writes first: a pooled query for each request.
+func plainHandler(pool *pgxpool.Pool) http.Handler {
+	type row struct {
+		ID        int64     `json:"id"`
+		Name      string    `json:"name"`
+		Email     string    `json:"email"`
+		Bio       string    `json:"bio"`
+		UpdatedAt time.Time `json:"updated_at"`
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/users/{id}", func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		p, err := one(r.Context(), pool, id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			http.NotFound(w, r)
+			return
+		} else if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		body, err := json.Marshal(row(p))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	})
+	return mux
+}
+
+// sameAnswers makes sure that both write the same row.
+func sameAnswers(ours, theirs string) error {
+	var rows []any
+	for _, addr := range []string{ours, theirs} {
+		resp, err := http.Get("http://" + addr + "/v1/users/4711")
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		var fields struct {
+			ID               int
+			Name, Email, Bio string
+			UpdatedAt        time.Time `json:"updated_at"`
+		}
+		if err := json.Unmarshal(text, &fields); err != nil {
+			return fmt.Errorf("%s answered %q: %w", addr, text, err)
+		}
+		fields.UpdatedAt = fields.UpdatedAt.UTC()
+		rows = append(rows, fields)
+	}
+	if rows[0] != rows[1] {
+		return fmt.Errorf("the gateway and the plain handler answer differently: %v, %v", rows[0], rows[1])
+	}
+	return nil
+}
+
+// client is one connection that asks for rows. It reads no more of an answer than
+// it must, so that little of the machine goes into asking.
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+	out  []byte
+}
+
+var lengthHeader = []byte("Content-Length: ")
+
+func (c *client) get(id int64) error {
+	c.out = append(c.out[:0], "GET /v1/users/"...)
+	c.out = strconv.AppendInt(c.out, id, 10)
+	c.out = append(c.out, " HTTP/1.1\r\nHost: localhost\r\n\r\n"...)
+	if _, err := c.conn.Write(c.out); err != nil {
+		return err
+	}
+	status, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("key %d: %q", id, status)
+	}
+	length := 0
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) == 2 {
+			break
+		}
+		if bytes.HasPrefix(line, lengthHeader) {
+			for _, digit := range line[len(lengthHeader) : len(line)-2] {
+				length = length*10 + int(digit-'0')
+			}
+		}
+	}
+	return c.body(id, length)
+}
+
+func (c *client) body(id int64, length int) error {
+	body, err := c.in.Peek(length)
+	if err != nil {
+		return err
+	}
+	if want := strconv.AppendInt([]byte(`{"id":`), id, 10); !bytes.HasPrefix(body, append(want, ',')) {
+		return fmt.Errorf("key %d was answered with %.40q", id, body)
+	}
+	_, err = c.in.Discard(length)
+	return err
+}
+
+// overHTTP is a closed loop over so many connections, made once and kept.
+func overHTTP(addr string, conns int) func(time.Duration) (float64, error) {
+	open := sync.OnceValues(func() ([]*client, error) {
+		clients := make([]*client, conns)
+		for i := range clients {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				return nil, err
+			}
+			clients[i] = &client{conn: conn, in: bufio.NewReader(conn)}
+		}
+		return clients, nil
+	})
+	return func(d time.Duration) (float64, error) {
+		clients, err := open()
+		if err != nil {
+			return 0, err
+		}
+		return duel.Load{Callers: conns, Op: func(caller, _ int) error { return clients[caller].get(randomID()) }}.Run(d)
+	}
+}
