@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-rivals fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint:
 
 arch:
 	$(GO) test -count=1 ./internal/arch
+
+bench-rivals: ## compare with other libraries; writes docs/results/rivals.md
+	cd benchmarks && $(GO) run ./cmd/bench-rivals -o ../docs/results/rivals.md
 
 bench: ## measure: the library's benchmarks, then those against its rivals
 	$(GO) test -run '^$$' -bench . -benchmem .

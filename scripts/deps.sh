@@ -9,12 +9,14 @@ needs='
 Go|have_go|-|golang|go
 C compiler (race detector)|have_cc|gcc libc6-dev|gcc|gcc
 git|have_git|git|git|git
+curl|have_curl|curl ca-certificates|curl|curl
 PostgreSQL server 15 or newer|have_postgres|postgresql|postgresql-server|postgresql@15
 PostgreSQL extension citext|have_citext|postgresql-contrib|postgresql-contrib|postgresql@15
 '
 
 have_go() { command -v go >/dev/null; }
 have_git() { command -v git >/dev/null; }
+have_curl() { command -v curl >/dev/null; }
 have_cc() { command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || command -v clang >/dev/null; }
 
 # postgres_bins prints each folder that may hold the server; distributions keep

@@ -42,3 +42,14 @@ func TestAnErrorEndsTheDuel(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestATournamentComparesWithTheFirst(t *testing.T) {
+	fixed := func(rate float64) func(time.Duration) (float64, error) {
+		return func(time.Duration) (float64, error) { return rate, nil }
+	}
+	got, err := Tournament([]Contender{{"a", fixed(30)}, {"b", fixed(10)}, {"c", fixed(60)}}, 3, time.Second)
+	want := []Standing{{"a", 30, 1, 1, 1}, {"b", 10, 3, 3, 3}, {"c", 60, .5, .5, .5}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}

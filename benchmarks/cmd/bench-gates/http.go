@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/benchmarks/pgusers"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
 	"github.com/fulcrum-data/fulcrum/store"
 	"github.com/fulcrum-data/fulcrum/store/postgres"
@@ -27,11 +28,11 @@ import (
 
 // httpCells compares the gateway with a plain handler over the same database.
 func httpCells() ([]duel.Cell, func(), error) {
-	b, err := newPGBench()
+	b, err := pgusers.Start()
 	if err != nil {
 		return nil, nil, err
 	}
-	cells, err := b.httpCells()
+	cells, err := httpDuels(b)
 	if err != nil {
 		b.Close()
 		return nil, nil, err
@@ -39,14 +40,14 @@ func httpCells() ([]duel.Cell, func(), error) {
 	return cells, b.Close, nil
 }
 
-func (b *pgBench) httpCells() ([]duel.Cell, error) {
-	pool, err := b.pool(b.server.Addr(), 10)
+func httpDuels(b *pgusers.Server) ([]duel.Cell, error) {
+	pool, err := b.Pool(b.Addr(), 10)
 	if err != nil {
 		return nil, err
 	}
 	plain := httptest.NewServer(plainHandler(pool))
-	b.close = append(b.close, plain.Close)
-	ours, err := b.gateway()
+	b.Closing(plain.Close)
+	ours, err := startGateway(b)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +68,14 @@ func (b *pgBench) httpCells() ([]duel.Cell, error) {
 	return cells, nil
 }
 
-// gateway starts ours and returns its address.
-func (b *pgBench) gateway() (string, error) {
+// startGateway starts ours and returns its address.
+func startGateway(b *pgusers.Server) (string, error) {
 	ctx := context.Background()
-	db, err := postgres.Open(ctx, postgres.Config{DSN: b.server.DSN()})
+	db, err := postgres.Open(ctx, postgres.Config{DSN: b.DSN()})
 	if err != nil {
 		return "", err
 	}
-	b.close = append(b.close, func() { _ = db.Close() })
+	b.Closing(func() { _ = db.Close() })
 	g, err := gateway.New(ctx, gateway.Config{
 		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", DB: db, Log: slog.New(slog.DiscardHandler),
 		Resources: []store.Resource{{Name: "users", Table: "users", Key: []string{"id"}, Columns: []string{"id", "name", "email", "bio", "updated_at"}}},
@@ -87,7 +88,7 @@ func (b *pgBench) gateway() (string, error) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- g.Serve() }()
-	b.close = append(b.close, func() {
+	b.Closing(func() {
 		_ = g.Shutdown(ctx)
 		<-served
 	})
@@ -110,7 +111,7 @@ func plainHandler(pool *pgxpool.Pool) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		p, err := one(r.Context(), pool, id)
+		p, err := pgusers.One(r.Context(), pool, id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			http.NotFound(w, r)
 			return
@@ -231,6 +232,6 @@ func overHTTP(addr string, conns int) func(time.Duration) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		return duel.Load{Callers: conns, Op: func(caller, _ int) error { return clients[caller].get(randomID()) }}.Run(d)
+		return duel.Load{Callers: conns, Op: func(caller, _ int) error { return clients[caller].get(pgusers.RandomID()) }}.Run(d)
 	}
 }

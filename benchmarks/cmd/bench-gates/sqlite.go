@@ -14,6 +14,7 @@ import (
 
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/benchmarks/pgusers"
 	"github.com/fulcrum-data/fulcrum/store/sqlite"
 )
 
@@ -63,11 +64,11 @@ func sqliteDuels(path string, closers *[]func()) ([]duel.Cell, error) {
 	}
 	*closers = append(*closers, func() { _ = r.Shutdown(ctx) })
 
-	direct := sqliteOp(func(id int64) (p profile, err error) {
+	direct := sqliteOp(func(id int64) (p pgusers.Profile, err error) {
 		err = point.QueryRowContext(ctx, id).Scan(&p.ID, &p.Name, &p.Email, &p.Bio)
 		return p, err
 	})
-	ours := sqliteOp(func(id int64) (profile, error) { return r.Get(ctx, id) })
+	ours := sqliteOp(func(id int64) (pgusers.Profile, error) { return r.Get(ctx, id) })
 	var cells []duel.Cell
 	for _, callers := range []int{1, 2, 4, 8, 16, 64, 256, 1024} {
 		c := duel.Cell{Name: fmt.Sprintf("%d callers, point selects", callers), Gate: .93}
@@ -82,11 +83,11 @@ func sqliteDuels(path string, closers *[]func()) ([]duel.Cell, error) {
 
 // sqliteReader is Fulcrum over the file. An embedded database works on the
 // caller's own cores, so more batches in flight than cores only take turns.
-func sqliteReader(ctx context.Context, db *sqlite.DB) (*fulcrum.Reader[int64, profile], error) {
-	cfg, err := sqlite.ReaderConfig(ctx, db, sqlite.Query[int64, profile]{
+func sqliteReader(ctx context.Context, db *sqlite.DB) (*fulcrum.Reader[int64, pgusers.Profile], error) {
+	cfg, err := sqlite.ReaderConfig(ctx, db, sqlite.Query[int64, pgusers.Profile]{
 		Table: "users", Key: []string{"id"}, Columns: []string{"id", "name", "email", "bio"},
-		Scan: func(r sqlite.Row) (profile, error) {
-			return profile{ID: r.Int(0), Name: r.Text(1), Email: r.Text(2), Bio: r.Text(3)}, nil
+		Scan: func(r sqlite.Row) (pgusers.Profile, error) {
+			return pgusers.Profile{ID: r.Int(0), Name: r.Text(1), Email: r.Text(2), Bio: r.Text(3)}, nil
 		},
 	})
 	if err != nil {
@@ -96,11 +97,11 @@ func sqliteReader(ctx context.Context, db *sqlite.DB) (*fulcrum.Reader[int64, pr
 	return fulcrum.NewReader(cfg)
 }
 
-func sqliteOp(get func(id int64) (profile, error)) func(int, int) error {
+func sqliteOp(get func(id int64) (pgusers.Profile, error)) func(int, int) error {
 	return func(int, int) error {
 		id := rand.Int64N(sqliteRows) + 1
 		p, err := get(id)
-		return mustBe(p, id, err)
+		return pgusers.MustBe(p, id, err)
 	}
 }
 

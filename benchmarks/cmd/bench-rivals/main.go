@@ -1,0 +1,131 @@
+// Bench-rivals compares Fulcrum's Reader with what one would use instead, over the
+// same PostgreSQL and the same network delays, and prints one table.
+//
+//	go run ./cmd/bench-rivals [-rounds 15] [-each 200ms] [-o FILE]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/benchmarks/pgusers"
+	"github.com/fulcrum-data/fulcrum/benchmarks/rivals"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 15, "rounds, in each of which every contender runs once")
+	each := flag.Duration("each", 200*time.Millisecond, "length of each run")
+	file := flag.String("o", "", "write the table to this file as well")
+	flag.Parse()
+	if err := run(*rounds, *each, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-rivals:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, each time.Duration, file string) error {
+	out := io.Writer(os.Stdout)
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		out = io.MultiWriter(out, f)
+	}
+	b, err := pgusers.Start()
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fmt.Fprintf(out, heading, duel.Machine(), rounds, each)
+	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond} {
+		if err := atDistance(out, b, delay, rounds, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const heading = `# Fulcrum beside its rivals
+
+Machine: %s; client, database and network delay share its cores.
+PostgreSQL with 1,000,000 rows of about 350 bytes, uniform keys, a pool of 10 connections for each, closed loop. %d rounds of %s for each
+contender in random order; rates are medians, and "Fulcrum is" is the median of Fulcrum's rate over the rival's in the same round, with the
+quartiles. Fulcrum runs with its defaults (4 batches in flight, at most 200 keys). Batchers with a timer have a window of 2 ms and 50 keys.
+"by hand" is no rival but the ceiling: queries of many keys whose callers are already together.
+
+Printed by ` + "`make bench-rivals`" + `.
+
+| round trip | callers | contender | rows/s | Fulcrum is |
+|---|---|---|---|---|
+`
+
+func atDistance(out io.Writer, b *pgusers.Server, delay time.Duration, rounds int, each time.Duration) error {
+	addr, err := b.Away(delay)
+	if err != nil {
+		return err
+	}
+	pool, err := b.Pool(addr, 10)
+	if err != nil {
+		return err
+	}
+	reader, err := b.Reader(pool, fulcrum.Policy{})
+	if err != nil {
+		return err
+	}
+	handName, hand, err := pgusers.BestByHand(pool)
+	if err != nil {
+		return err
+	}
+	gets := gets(pool, reader)
+	for _, callers := range []int{64, 256, 1024} {
+		all := make([]duel.Contender, 0, len(gets)+1)
+		for _, g := range gets {
+			all = append(all, duel.Contender{Name: g.name, Run: closedLoop(g.get, callers)})
+		}
+		all = append(all, duel.Contender{Name: "by hand: " + handName, Run: hand})
+		standings, err := duel.Tournament(all, rounds, each)
+		if err != nil {
+			return err
+		}
+		for _, s := range standings {
+			fmt.Fprintf(out, "| %s | %d | %s | %.0f | %.2f (%.2f–%.2f) |\n", delay, callers, s.Name, s.Rate, s.Ratio, s.Low, s.High)
+		}
+	}
+	return nil
+}
+
+// named is a way to read one row.
+type named struct {
+	name string
+	get  rivals.Get
+}
+
+func gets(pool *pgxpool.Pool, reader *fulcrum.Reader[int64, pgusers.Profile]) []named {
+	return []named{
+		{"Fulcrum", func(ctx context.Context, id int64) (pgusers.Profile, error) { return reader.Get(ctx, id) }},
+		{"pooled query", rivals.Direct(pool)},
+		{"singleflight", rivals.Singleflight(pool)},
+		{"dataloadgen v0.0.10", rivals.Dataloadgen(pool)},
+		{"graph-gophers v7.1.0", rivals.GraphGophers(pool)},
+		{"fixed window", rivals.Window(pool)},
+	}
+}
+
+func closedLoop(get rivals.Get, callers int) func(time.Duration) (float64, error) {
+	ctx := context.Background()
+	return duel.Load{Callers: callers, Op: func(int, int) error {
+		id := pgusers.RandomID()
+		p, err := get(ctx, id)
+		return pgusers.MustBe(p, id, err)
+	}}.Run
+}
