@@ -9,11 +9,12 @@ import (
 
 // stmt is a prepared statement. It belongs to its connection.
 type stmt struct {
-	c      *conn
-	handle uintptr
-	params []buffer // what is bound, by its position
-	cols   int      // of a row
-	wrong  error    // the first value that Row could not give as asked
+	c       *conn
+	handle  uintptr
+	params  []buffer // what is bound, by its position
+	cols    int      // of a row
+	scratch []byte   // where a row is written before its size is known
+	wrong   error    // the first value that Row could not give as asked
 }
 
 // buffer is memory of SQLite that a bound text or blob lies in until the next.

@@ -56,9 +56,6 @@ func (t *resource) One(ctx context.Context, key store.Key) (row []byte, err erro
 	return row, err
 }
 
-// rowSize is what a row's memory starts with, in bytes.
-const rowSize = 256
-
 func (t *resource) read(s *stmt, key store.Key) ([]byte, error) {
 	if err := t.bind(s, key); err != nil {
 		return nil, err
@@ -70,16 +67,33 @@ func (t *resource) read(s *stmt, key store.Key) ([]byte, error) {
 	if !found {
 		return nil, fulcrum.ErrNotFound
 	}
-	b := make([]byte, 0, rowSize)
-	if !t.many {
-		return t.row(b, s), nil
+	b := s.scratch[:0]
+	if t.many {
+		b, err = t.list(b, s)
+	} else {
+		b = t.row(b, s)
 	}
+	if cap(b) <= maxScratch {
+		s.scratch = b
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(b), nil // of the right size, whatever the row's
+}
+
+// maxScratch is the largest row whose memory a statement keeps, in bytes.
+const maxScratch = 1 << 20
+
+// list appends the row at hand and all that follow.
+func (t *resource) list(b []byte, s *stmt) ([]byte, error) {
 	open := byte('[')
-	for found {
+	for found := true; found; {
 		b = t.row(append(b, open), s)
 		open = ','
+		var err error
 		if found, err = s.step(); err != nil {
-			return nil, err
+			return b, err
 		}
 	}
 	return append(b, ']'), nil
