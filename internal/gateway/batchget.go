@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fulcrum-data/fulcrum"
@@ -52,12 +54,20 @@ func (x *exchange) readBody() ([]byte, problem) {
 	if x.r.ContentLength > limit {
 		return nil, tooLarge
 	}
+	c, now := http.NewResponseController(x.w), time.Now()
+	_ = c.SetReadDeadline(now.Add(min(bodyTime, x.timeout)))
 	body := bytes.NewBuffer(x.buf[:0])
 	_, err := body.ReadFrom(http.MaxBytesReader(x.w, x.r.Body, limit))
 	x.buf = body.Bytes()
+	if x.bodyRead = err == nil; x.bodyRead {
+		_ = c.SetReadDeadline(now.Add(x.g.cfg.Timeout + slowest)) // an ended one would look like a client that has left
+	}
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
 		return nil, tooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, slowBody.because("there were %d bytes after %s", len(x.buf), min(bodyTime, x.timeout))
 	}
 	if err != nil {
 		return nil, badJSON.because("the body ended early: %v", readError(err))
@@ -87,6 +97,9 @@ func parseBody(body []byte, maxKeys int) ([][]string, problem) {
 			return nil, unknownField.because("field %q is not known", shorten(name))
 		}
 	}
+	if fieldTwice(body, fields["keys"]) {
+		return nil, duplicateField.because(`field "keys" is there twice`)
+	}
 	var raw []json.RawMessage
 	if keys := fields["keys"]; keys != nil {
 		if err := json.Unmarshal(keys, &raw); err != nil {
@@ -100,6 +113,14 @@ func parseBody(body []byte, maxKeys int) ([][]string, problem) {
 		return nil, tooManyKeys.because("there are %d keys, the limit is %d", len(raw), maxKeys)
 	}
 	return parseKeys(raw)
+}
+
+// fieldTwice says whether an object in which all fields have one name has more than
+// one: last is the last one's value. What stands before it has a comma then.
+func fieldTwice(body []byte, last json.RawMessage) bool {
+	before := bytes.TrimRight(body, " \t\r\n")
+	before = bytes.TrimRight(bytes.TrimSuffix(before, []byte("}")), " \t\r\n")
+	return bytes.IndexByte(before[:len(before)-len(last)], ',') >= 0
 }
 
 // jsonError says what was wrong without the names of Go's types.

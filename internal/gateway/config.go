@@ -19,9 +19,11 @@ type Config struct {
 	Listen string
 	// Admin is the address of the admin listener. Default 127.0.0.1:8081.
 	Admin string
-	// Insecure allows listeners beyond this machine, where anybody who reaches them
-	// can read every resource. Default false.
+	// Insecure allows listeners beyond this machine that nobody guards: the data
+	// listener without tokens, and the admin listener. Default false.
 	Insecure bool
+	// Tokens are who may ask. Default none: everybody who reaches the data listener.
+	Tokens []Token
 
 	// DB is the database. It stays the caller's, who closes it after Shutdown.
 	// Required.
@@ -29,7 +31,9 @@ type Config struct {
 	// Resources are what is served, at least one, each name once.
 	Resources []store.Resource
 	// Policy holds the limits of each resource's Reader; zero fields mean their
-	// defaults. InFlight + Reserved of all resources must fit in DB.Conns().
+	// defaults. InFlight + Reserved of all resources must fit in DB.Conns(). If both
+	// are zero and their defaults do not fit, each resource gets an equal share, a
+	// third of it reserved.
 	Policy fulcrum.Policy
 
 	// Timeout is the deadline of a request that names none. Default 30 s, between
@@ -39,6 +43,9 @@ type Config struct {
 	MaxKeys int
 	// MaxBody is the longest body of a request, in bytes. Default 1 MiB, at most 1 GiB.
 	MaxBody int64
+	// MaxHeader is the longest header of a request, in bytes; net/http adds 4 KiB.
+	// Default 16 KiB, between 1 KiB and 1 MiB.
+	MaxHeader int
 
 	// Version is told by /api/v1/stats. Default "unknown".
 	Version string
@@ -52,6 +59,7 @@ const (
 	defaultTimeout = 30 * time.Second
 	defaultMaxKeys = 10_000
 	defaultMaxBody = 1 << 20
+	defaultHeader  = 16 << 10
 
 	minTimeout = time.Millisecond
 	maxTimeout = 10 * time.Minute
@@ -67,6 +75,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Timeout, defaultTimeout)
 	orDefault(&c.MaxKeys, defaultMaxKeys)
 	orDefault(&c.MaxBody, defaultMaxBody)
+	orDefault(&c.MaxHeader, defaultHeader)
 	orDefault(&c.Version, "unknown")
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -81,71 +90,80 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
+// FieldError says which field of a Config cannot be as it is.
+type FieldError struct {
+	Field   string // of Config
+	Problem string // what is wrong, and what to do
+}
+
+// Error gives field and problem.
+func (e *FieldError) Error() string { return "gateway: " + e.Field + ": " + e.Problem }
+
 // validate checks a configuration whose defaults are filled in.
 func (c Config) validate() error {
-	for _, l := range []struct{ field, address string }{{"Listen", c.Listen}, {"Admin", c.Admin}} {
-		if err := checkAddress(l.address, c.Insecure); err != nil {
-			return fmt.Errorf("gateway: %s: %w", l.field, err)
+	open := "anybody could read everything: use 127.0.0.1, name tokens, or say insecure if that is meant"
+	err := checkAddress("Listen", c.Listen, c.Insecure || len(c.Tokens) > 0, open)
+	open = "anybody could read figures and profiles: use 127.0.0.1, or say insecure if that is meant"
+	err = errors.Join(err, checkAddress("Admin", c.Admin, c.Insecure, open))
+	if c.DB == nil {
+		err = errors.Join(err, &FieldError{"DB", "is missing: give it an opened store"})
+	}
+	err = errors.Join(err, checkNames(c.Resources))
+	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
+		err = errors.Join(err, &FieldError{"Timeout", fmt.Sprintf("%s is not between %s and %s", c.Timeout, minTimeout, maxTimeout)})
+	}
+	for _, f := range []struct {
+		name             string
+		value, low, high int64
+	}{
+		{"MaxKeys", int64(c.MaxKeys), 1, 1_000_000},
+		{"MaxBody", c.MaxBody, 1, 1 << 30},
+		{"MaxHeader", int64(c.MaxHeader), 1 << 10, 1 << 20},
+	} {
+		if f.value < f.low || f.value > f.high {
+			err = errors.Join(err, &FieldError{f.name, fmt.Sprintf("%d is not between %d and %d", f.value, f.low, f.high)})
 		}
 	}
-	if c.DB == nil {
-		return errors.New("gateway: DB is missing: give it an opened store")
-	}
-	if err := checkNames(c.Resources); err != nil {
-		return err
-	}
-	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
-		return fmt.Errorf("gateway: Timeout: %s is not between %s and %s", c.Timeout, minTimeout, maxTimeout)
-	}
-	if c.MaxKeys < 1 || c.MaxKeys > 1_000_000 {
-		return fmt.Errorf("gateway: MaxKeys: %d is not between 1 and 1000000", c.MaxKeys)
-	}
-	if c.MaxBody < 1 || c.MaxBody > 1<<30 {
-		return fmt.Errorf("gateway: MaxBody: %d is not between 1 and %d", c.MaxBody, 1<<30)
-	}
-	return nil
+	return err
 }
 
 func checkNames(resources []store.Resource) error {
 	if len(resources) == 0 {
-		return errors.New("gateway: Resources: there is none; name at least one")
+		return &FieldError{"Resources", "there is none; name at least one"}
 	}
 	seen := make(map[string]bool, len(resources))
+	var all []error
 	for _, r := range resources {
-		if !resourceName.MatchString(r.Name) {
-			return fmt.Errorf("gateway: Resources: name %q: want a letter, then up to 63 letters, digits, _ or -", r.Name)
+		wrong := ""
+		switch {
+		case !resourceName.MatchString(r.Name):
+			wrong = "want a letter, then up to 63 letters, digits, _ or -"
+		case seen[r.Name]:
+			wrong = "is there twice"
 		}
-		if seen[r.Name] {
-			return fmt.Errorf("gateway: Resources: name %q is there twice", r.Name)
+		if wrong != "" {
+			all = append(all, fmt.Errorf("gateway: %w", &store.ConfigError{Resource: r.Name, Field: "name", Problem: wrong}))
 		}
 		seen[r.Name] = true
 	}
-	return nil
+	return errors.Join(all...)
 }
 
-// checkAddress wants host:port, and unless insecure a host that only this machine
-// can reach.
-func checkAddress(address string, insecure bool) error {
+// checkAddress wants host:port, and unless guarded a host that only this machine
+// can reach; open says what would happen else.
+func checkAddress(field, address string, guarded bool, open string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return &FieldError{field, fmt.Sprintf("%q is no address: want host:port, such as 127.0.0.1:8080", address)}
+	}
+	if guarded || Loopback(address) {
+		return nil
+	}
+	return &FieldError{field, fmt.Sprintf("%s can be reached from other machines, and %s", address, open)}
+}
+
+// Loopback says whether only this machine can reach an address.
+func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("%q is no address: want host:port, such as 127.0.0.1:8080", address)
-	}
-	if insecure || host == "localhost" {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("%s can be reached from other machines, and anybody could read everything: use 127.0.0.1, or say insecure if that is meant", address)
-}
-
-// checkConns sees to it that every slot has a connection, without which the
-// reserved ones would not be.
-func (c Config) checkConns(p fulcrum.Policy) error {
-	need := len(c.Resources) * (p.InFlight + max(0, p.Reserved))
-	if have := c.DB.Conns(); need > have {
-		return fmt.Errorf("gateway: Policy: %d resources with InFlight %d + Reserved %d need %d connections, the database has %d: lower InFlight or raise the pool",
-			len(c.Resources), p.InFlight, max(0, p.Reserved), need, have)
-	}
-	return nil
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }

@@ -8,9 +8,14 @@
 //	GET  /problems/{code}              what an error's type says
 //
 // A key part that holds a slash is written %2F. Every answer carries Server-Timing,
-// every error is problem+json with a stable code (problem.go has them all). The
-// admin listener (admin.go) has /metrics, /healthz, /readyz, /api/v1/stats and
-// /debug/pprof.
+// every error is problem+json with a stable code (problem.go has them all). Where
+// tokens are configured, everything below /v1/ needs one (auth.go), and without it
+// nobody learns which resources there are. The admin listener (admin.go) has
+// /metrics, /healthz, /readyz, /api/v1/stats and /debug/pprof, without tokens: it is
+// for this machine.
+//
+// Header, body, number of keys and time of a request are bounded by the Config; a
+// body that nobody wants, or that trickles in, is not waited for.
 //
 // A request's way: [Gateway.data] checks the path, exchange.row or
 // exchange.batchGet reads headers and keys, the Reader answers, and exchange.send

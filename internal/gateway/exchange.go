@@ -20,12 +20,14 @@ type exchange struct {
 	g         *Gateway
 	w         http.ResponseWriter
 	r         *http.Request
+	who       *principal // nil where everybody may ask
 	res       *resource
 	class     fulcrum.Class
 	timeout   time.Duration
 	started   time.Time // when its keys were known
 	trace     fulcrum.Trace
-	wrote     bool
+	status    int // 0 until the answer begins
+	bodyRead  bool
 	uncounted bool     // on the admin listener
 	parts     []string // of its key
 	buf       []byte   // its answer, if that must be put together
@@ -59,14 +61,34 @@ func (g *Gateway) handle(f func(*exchange)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
 		*x = exchange{g: g, w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0]}
+		var begin time.Time
+		if g.debug {
+			begin = time.Now()
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				x.panicked(p)
 			}
 		}()
 		f(x)
+		if g.debug {
+			x.log(begin)
+		}
 		x.release()
 	})
+}
+
+// log tells of a request, for those who look for one.
+func (x *exchange) log(begin time.Time) {
+	if x.uncounted {
+		return
+	}
+	token := ""
+	if x.who != nil {
+		token = x.who.name
+	}
+	x.g.cfg.Log.Debug("request", "method", x.r.Method, "path", x.r.URL.EscapedPath(), "status", x.status,
+		"seconds", time.Since(begin).Seconds(), "token", token)
 }
 
 func (x *exchange) release() {
@@ -84,7 +106,7 @@ func (x *exchange) panicked(p any) {
 		panic(p)
 	}
 	x.g.cfg.Log.Error("panic in a handler", "method", x.r.Method, "path", x.r.URL.EscapedPath(), "panic", p, "stack", string(debug.Stack()))
-	if x.wrote {
+	if x.status != 0 {
 		panic(http.ErrAbortHandler) // the connection must not look as if all was said
 	}
 	x.fail(problem{kind: internal})
@@ -116,16 +138,22 @@ func (x *exchange) readHeaders() bool {
 		return false
 	}
 	x.class, x.timeout = class, timeout
-	if timeout > x.g.cfg.Timeout { // or the connection would close before the answer
-		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(timeout + slowest))
-	}
 	return true
 }
 
-// context is the request's own with its deadline. Time begins to count.
+// context is the request's own with its deadline and its scope. Time begins to
+// count.
 func (x *exchange) context() (context.Context, context.CancelFunc) {
 	x.started = time.Now()
-	return context.WithDeadline(x.r.Context(), x.started.Add(x.timeout))
+	if x.timeout > x.g.cfg.Timeout { // or the connection would close before the answer
+		c, end := http.NewResponseController(x.w), x.started.Add(x.timeout+slowest)
+		_, _ = c.SetReadDeadline(end), c.SetWriteDeadline(end)
+	}
+	ctx := x.r.Context()
+	if x.who != nil && x.who.scope != "" {
+		ctx = fulcrum.WithScope(ctx, x.who.scope)
+	}
+	return context.WithDeadline(ctx, x.started.Add(x.timeout))
 }
 
 // send writes an answer with its headers.
@@ -141,15 +169,21 @@ func (x *exchange) send(status int, contentType []string, body []byte) {
 // small is the length up to which net/http finds out a body's length by itself.
 const small = 2048
 
+// unwanted is how long the rest of a body may take to arrive that nobody looks at.
+const unwanted = time.Second
+
 func (x *exchange) sendBody(status int, body []byte) {
 	h := x.w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	if len(body) >= small {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
-	x.wrote = true
+	x.status = status
 	if !x.uncounted {
 		x.g.statuses[status].Add(1)
+	}
+	if x.r.ContentLength != 0 && !x.bodyRead { // net/http reads it before it sends the answer
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(unwanted))
 	}
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // a client that has left cannot be told

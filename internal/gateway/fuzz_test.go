@@ -31,7 +31,7 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 func FuzzBatchGet(f *testing.F) {
 	for _, body := range []string{
 		`{"keys":[1,"a",["acme",7]]}`, `{"keys":[]}`, `{}`, `null`, `{"keys":[1e400,-0,1.5]}`, `{"keys":[[[]]]}`,
-		`{"keys":["\ud800","\ud83d\ude00"]}`, `{"keys":[1],"keys":[2]}`, `{"Keys":[1]}`, "{\"keys\":[\"\xff\"]}",
+		`{"keys":["\ud800","\ud83d\ude00"]}`, `{"keys":[1],"keys":[2]}`, `{"keys":[1],"\u006beys":[1,2] } `, `{"Keys":[1]}`, "{\"keys\":[\"\xff\"]}",
 	} {
 		f.Add("things", body)
 		f.Add("members", body)
@@ -54,6 +54,9 @@ func FuzzBatchGet(f *testing.F) {
 		if p.kind != nil {
 			t.Fatalf("answered what does not parse: %q", body)
 		}
+		if n := members(t, body); n != 1 {
+			t.Fatalf("%d fields were taken for one: %q", n, body)
+		}
 		var out struct {
 			Rows, Errors map[string]json.RawMessage
 			Missing      []string
@@ -65,6 +68,25 @@ func FuzzBatchGet(f *testing.F) {
 			t.Fatalf("%d keys, %d answers: %s", len(keys), n, w.Body)
 		}
 	})
+}
+
+// members counts the fields of an object, those of one name each.
+func members(t *testing.T, body string) (n int) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(body))
+	if _, err := d.Token(); err != nil {
+		t.Fatal(err)
+	}
+	for ; d.More(); n++ {
+		var value json.RawMessage
+		if _, err := d.Token(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
 }
 
 func FuzzPath(f *testing.F) {

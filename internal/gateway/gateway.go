@@ -23,6 +23,9 @@ type Gateway struct {
 	draining  atomic.Bool
 	statuses  [600]atomic.Uint64 // answers of the data listener, by status
 	quiet     quiet
+	guard     guard
+	debug     bool         // requests are logged
+	read      atomic.Int64 // when the database answered last, in ns since started
 
 	data, admin server
 }
@@ -41,15 +44,13 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, started: time.Now(), resources: make(map[string]*resource, len(cfg.Resources))}
-	for _, r := range cfg.Resources {
-		res, err := open(ctx, cfg, r)
-		if err != nil {
-			return nil, err
-		}
-		if err := cfg.checkConns(res.reader.Policy()); err != nil {
-			return nil, err
-		}
-		g.resources[r.Name] = res
+	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
+	var err error
+	if g.guard, err = newGuard(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.openAll(ctx); err != nil {
+		return nil, err
 	}
 	g.data = server{what: "data", http: g.newServer(g.Data(), cfg.Timeout+slowest)}
 	g.admin = server{what: "admin", http: g.newServer(g.Admin(), profileTime)}
@@ -57,13 +58,20 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 }
 
 // open makes the Reader of one resource.
-func open(ctx context.Context, cfg Config, r store.Resource) (*resource, error) {
-	table, err := cfg.DB.Open(ctx, r)
+func (g *Gateway) open(ctx context.Context, r store.Resource) (*resource, error) {
+	table, err := g.cfg.DB.Open(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	reader, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
-		Name: r.Name, Fetch: table.Fetch, One: table.One, Timeout: cfg.Timeout, Policy: cfg.Policy,
+		Name: r.Name, Timeout: g.cfg.Timeout, Policy: g.cfg.Policy, One: table.One,
+		Fetch: func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
+			err := table.Fetch(ctx, b)
+			if err == nil {
+				g.read.Store(int64(time.Since(g.started)))
+			}
+			return err
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -89,22 +97,23 @@ type server struct {
 // Time-outs of both servers.
 const (
 	headerTime  = 5 * time.Second  // a request's header must be there
-	bodyTime    = 30 * time.Second // its body too
+	bodyTime    = 30 * time.Second // its body too, or sooner if the request's time is less
 	idleTime    = 2 * time.Minute  // a connection may rest between requests
 	slowest     = 30 * time.Second // a client may take to read its answer
 	profileTime = 5 * time.Minute  // a profile may run
-
-	maxHeader = 16 << 10 // bytes of a request's header
 )
 
-func (g *Gateway) newServer(h http.Handler, write time.Duration) *http.Server {
+// newServer makes a server whose requests end after the longest time. The time to
+// read must not be less than that to answer: net/http takes a connection that
+// cannot be read any more for a client that has left.
+func (g *Gateway) newServer(h http.Handler, longest time.Duration) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       bodyTime,
-		WriteTimeout:      write,
+		ReadTimeout:       longest,
+		WriteTimeout:      longest,
 		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    g.cfg.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelWarn),
 	}
 }

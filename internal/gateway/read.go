@@ -24,6 +24,8 @@ func (g *Gateway) Data() http.Handler {
 	unclean := g.handle(func(x *exchange) { x.fail(problem{kind: badPath}) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := rawPath(r.URL); {
+		case !strings.HasPrefix(path, "/"): // OPTIONS * and CONNECT
+			nothing.ServeHTTP(w, r)
 		case !clean(path): // the mux would redirect to another key
 			unclean.ServeHTTP(w, r)
 		case strings.HasPrefix(path, prefix): // most requests: the mux would only cost them
@@ -58,6 +60,9 @@ func clean(path string) bool {
 
 // serve answers what is below /v1/: a row, or what a verb after a colon asks for.
 func (x *exchange) serve() {
+	if !x.authenticate() {
+		return
+	}
 	path := strings.TrimPrefix(rawPath(x.r.URL), prefix)
 	name, key, hasKey := strings.Cut(path, "/")
 	if hasKey {
@@ -79,6 +84,9 @@ func (x *exchange) find(name string) bool {
 	res := x.g.resources[name]
 	if res == nil {
 		x.fail(unknownResource.because("there is no resource %q", shorten(name)))
+		return false
+	}
+	if !x.authorize(name) {
 		return false
 	}
 	x.res = res

@@ -191,16 +191,16 @@ func TestConfigErrors(t *testing.T) {
 	}{
 		{"address", func(c *Config) { c.Listen = "8080" }, `gateway: Listen: "8080" is no address: want host:port`},
 		{"open to all", func(c *Config) { c.Admin = ":8081" }, "gateway: Admin: :8081 can be reached from other machines"},
-		{"no database", func(c *Config) { c.DB = nil }, "gateway: DB is missing"},
+		{"no database", func(c *Config) { c.DB = nil }, "gateway: DB: is missing"},
 		{"no resources", func(c *Config) { c.Resources = nil }, "gateway: Resources: there is none"},
-		{"bad name", func(c *Config) { c.Resources[0].Name = "a:b" }, `gateway: Resources: name "a:b": want a letter`},
-		{"same name", func(c *Config) { c.Resources[1].Name = "users" }, `gateway: Resources: name "users" is there twice`},
+		{"bad name", func(c *Config) { c.Resources[0].Name = "a:b" }, `gateway: resource "a:b": name: want a letter`},
+		{"same name", func(c *Config) { c.Resources[1].Name = "users" }, `gateway: resource "users": name: is there twice`},
 		{"no table", func(c *Config) { c.Resources[1].Table = "" }, `gateway: resource "things": table: it is missing`},
 		{"short time", func(c *Config) { c.Timeout = 1 }, "gateway: Timeout: 1ns is not between 1ms and 10m0s"},
 		{"many keys", func(c *Config) { c.MaxKeys = -1 }, "gateway: MaxKeys: -1 is not between"},
 		{"large body", func(c *Config) { c.MaxBody = 1 << 40 }, "gateway: MaxBody: 1099511627776 is not between"},
 		{"policy", func(c *Config) { c.Policy.MaxBatch = -1 }, "Policy.MaxBatch: -1 is not between"},
-		{"pool", func(c *Config) { c.Policy.InFlight = 5 }, "3 resources with InFlight 5 + Reserved 2 need 21 connections, the database has 18"},
+		{"pool", func(c *Config) { c.Policy.InFlight = 5 }, "InFlight 5 + Reserved 2 for each resource need 21 connections, the database has 18"},
 	} {
 		cfg := testConfig(&memory{})
 		c.change(&cfg)
