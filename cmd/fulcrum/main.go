@@ -1,14 +1,17 @@
 // Command fulcrum serves rows from a database over HTTP, sharing queries between
 // requests, and shows what that is worth.
 //
-//	fulcrum demo       a database of 100,000 profiles, served, with sample traffic
-//	fulcrum version    which build this is
+//	fulcrum demo            a database of 100,000 profiles, served, with sample traffic
+//	fulcrum serve -c FILE   serve what a configuration names
+//	fulcrum check -c FILE   compare a configuration with its database
+//	fulcrum version         which build this is
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +31,8 @@ const (
 // cli is all commands.
 type cli struct {
 	Demo    demoCommand    `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
+	Serve   serveCommand   `cmd:"" help:"Serve the resources that a configuration names."`
+	Check   checkCommand   `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
 	Version versionCommand `cmd:"" help:"Say which build this is."`
 }
 
@@ -71,12 +76,17 @@ func run(t terminal, args []string) (code int) {
 		fmt.Fprintf(t.stderr, "fulcrum: %v\nTry: fulcrum --help\n", err)
 		return exitUsage
 	}
-	if err := command.Run(t); err != nil {
+	if err := command.Run(t); errors.Is(err, errReported) {
+		return exitFailed
+	} else if err != nil {
 		fmt.Fprintf(t.stderr, "fulcrum: %v\n", err)
 		return exitFailed
 	}
 	return exitDone
 }
+
+// errReported ends a command that has said what is wrong.
+var errReported = errors.New("reported")
 
 // exit is how the help, once printed, ends the parser.
 type exit int

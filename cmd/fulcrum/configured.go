@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/config"
+	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/store"
+	"github.com/fulcrum-data/fulcrum/store/postgres"
+	"github.com/fulcrum-data/fulcrum/store/sqlite"
+)
+
+// connectTime is how long the database may take to answer at the start.
+const connectTime = 15 * time.Second
+
+// openStore opens the database that a configuration names.
+func openStore(ctx context.Context, c *config.Config) (store.DB, error) {
+	if c.Store.Kind == config.SQLite {
+		return checked(sqlite.Open(ctx, sqlite.Config{Path: c.Store.Path, Conns: c.Pool.Max, BusyTimeout: c.Pool.Timeout}))
+	}
+	return checked(postgres.Open(ctx, postgres.Config{
+		DSN: c.Store.DSN.Reveal(), MinConns: c.Pool.Min, MaxConns: c.Pool.Max, Timeout: c.Pool.Timeout,
+		ScopeSetting: c.Scope.Setting,
+	}))
+}
+
+// checked keeps a nil pointer out of the interface.
+func checked[DB store.DB](db DB, err error) (store.DB, error) {
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// newGateway opens the resources that a configuration names.
+func newGateway(ctx context.Context, c *config.Config, db store.DB, log *slog.Logger) (*gateway.Gateway, error) {
+	tokens := make([]gateway.Token, len(c.Tokens))
+	for i, t := range c.Tokens {
+		tokens[i] = gateway.Token(t)
+	}
+	return gateway.New(ctx, gateway.Config{
+		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
+		DB: db, Resources: c.Resources, Policy: c.Policy,
+		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
+		Version: version(), Log: log,
+	})
+}
+
+// fieldPaths say where the file has what a gateway's configuration calls otherwise.
+var fieldPaths = map[string]string{
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "pool", "Resources": "resources",
+	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
+}
+
+// problemsOf makes problems of all that is wrong with a configuration, with their
+// places in the file where they have one.
+func problemsOf(c *config.Config, file string, err error) config.Problems {
+	var found config.Problems
+	if errors.As(err, &found) {
+		return found
+	}
+	if c == nil {
+		c = &config.Config{File: file}
+	}
+	for _, e := range c.Place(err) {
+		var p *config.Problem
+		var wrong *gateway.FieldError
+		switch {
+		case errors.As(e, &p):
+		case errors.As(e, &wrong):
+			p = c.Problem(fieldPaths[wrong.Field], wrong.Problem)
+		case errors.Is(e, store.ErrUnavailable):
+			p = c.Problem("store", oneLine(e))
+		default:
+			p = c.Problem("", oneLine(e))
+		}
+		found = append(found, p)
+	}
+	return found
+}
+
+// oneLine is an error's text without the lines that drivers break theirs into.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// configured is a configuration that was found to be right, with what it opened.
+type configured struct {
+	*config.Config
+	db      store.DB
+	gateway *gateway.Gateway
+}
+
+// configure reads a configuration and opens all that it names. Its error is
+// config.Problems. The configuration is there as soon as the file could be read.
+func configure(ctx context.Context, file string, logTo io.Writer) (c configured, log *slog.Logger, err error) {
+	log = slog.New(slog.NewTextHandler(logTo, nil))
+	if c.Config, err = config.Load(file); err != nil {
+		return c, log, problemsOf(nil, file, err)
+	}
+	log = newLog(logTo, c.Log)
+	limited, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("no answer within %s: %w", connectTime, store.ErrUnavailable))
+	context.AfterFunc(ctx, cancel) // not sooner: a pool fills itself under this context
+	if c.db, err = openStore(limited, c.Config); err != nil {
+		return c, log, problemsOf(c.Config, file, cause(limited, err))
+	}
+	if c.gateway, err = newGateway(limited, c.Config, c.db, log); err != nil {
+		return c, log, errors.Join(problemsOf(c.Config, file, cause(limited, err)), c.db.Close())
+	}
+	return c, log, nil
+}
+
+// cause says why a context ended, if that is why there is an error.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// newLog is a logger as a configuration wants it.
+func newLog(to io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // one of four that it knows
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/config"
+	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/store"
+)
+
+// serveCommand is fulcrum serve.
+type serveCommand struct {
+	Config string `help:"What to serve, and where." short:"c" required:"" placeholder:"FILE"`
+}
+
+// Run serves until SIGTERM or Ctrl-C, and then answers what it has taken on. A
+// database that does not answer at the start is an error; later it is waited for.
+func (c *serveCommand) Run(t terminal) error {
+	opened, log, err := configure(t.ctx, c.Config, t.stderr)
+	if err == nil {
+		if err = opened.gateway.Listen(); err != nil {
+			err = errors.Join(problemsOf(opened.Config, c.Config, err), opened.db.Close())
+		}
+	}
+	if err != nil {
+		return refuse(t.ctx, log, err)
+	}
+	if !drain(t.ctx, log, opened) {
+		return errReported // calls in flight would hold up Close; the process ends anyway
+	}
+	leave(log, opened.db)
+	log.Info("stopped")
+	return nil
+}
+
+// goodbyeTime is how long a database may take to see its connections closed.
+const goodbyeTime = 2 * time.Second
+
+// leave closes the database. All requests are answered by now, so that nothing is
+// lost where that fails.
+func leave(log *slog.Logger, db store.DB) {
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	timer := time.NewTimer(goodbyeTime)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		if err != nil {
+			log.Warn("closing the database failed", "error", err)
+		}
+	case <-timer.C:
+		log.Warn("the database did not say goodbye", "within", goodbyeTime)
+	}
+}
+
+// refuse logs why nothing is served, a line for each problem.
+func refuse(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() != nil {
+		log.Info("interrupted before the start")
+		return nil
+	}
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	for _, p := range problems {
+		log.Error("refused to start", "error", p)
+	}
+	return errReported
+}
+
+// drain serves until ctx ends, and says whether all went well.
+func drain(ctx context.Context, log *slog.Logger, c configured) bool {
+	logStart(log, c)
+	served := make(chan error, 1)
+	go func() { served <- c.gateway.Serve() }()
+	select {
+	case err := <-served:
+		log.Error("a listener failed", "error", err)
+		return false
+	case <-ctx.Done():
+	}
+	log.Info("shutting down", "within", c.Limits.Shutdown)
+	bounded, cancel := context.WithTimeout(context.Background(), c.Limits.Shutdown)
+	defer cancel()
+	begin := time.Now()
+	if err := errors.Join(c.gateway.Shutdown(bounded), <-served); err != nil {
+		log.Error("requests were cut off", "error", err, "after", time.Since(begin))
+		return false
+	}
+	return true
+}
+
+func logStart(log *slog.Logger, c configured) {
+	for _, r := range c.gateway.Describe() {
+		log.Info("resource", "name", r.Name, "path", r.Path, "in_flight", r.Policy.InFlight, "reserved", max(0, r.Policy.Reserved))
+	}
+	if len(c.Tokens) == 0 && !gateway.Loopback(c.gateway.Addr()) {
+		log.Warn("everybody who reaches the data listener can read everything: there are no tokens")
+	}
+	log.Info("serving", "data", "http://"+c.gateway.Addr(), "admin", "http://"+c.gateway.AdminAddr(),
+		"store", c.Store.String(), "tokens", len(c.Tokens), "version", version())
+}
