@@ -26,7 +26,7 @@ func (b *Batch[K, V]) Keys() []K { return b.keys }
 // Len is the number of keys.
 func (b *Batch[K, V]) Len() int { return len(b.keys) }
 
-// Class is the class that the batch serves; all its callers have that one.
+// Class is that of the most urgent of its callers, or was when they queued.
 func (b *Batch[K, V]) Class() Class { return b.class }
 
 // Set answers a key. It reports false, and does nothing, if the key was not asked

@@ -19,6 +19,7 @@ type call[K comparable, V any] struct {
 	ready   chan struct{} // gets one token when what follows is there
 	value   V
 	err     error
+	shared  bool // with other callers
 	refused bool // by the dispatcher, for the reason
 	reason  dispatch.Reason
 	group   *group // of GetMany: counted there instead of announced on ready
@@ -42,7 +43,7 @@ func (c *call[K, V]) reset() {
 	var key K
 	var value V
 	c.key, c.scope, c.link = key, "", nil
-	c.value, c.err, c.refused, c.trace = value, nil, false, nil
+	c.value, c.err, c.shared, c.refused, c.trace = value, nil, false, false, nil
 	c.Together = false
 }
 

@@ -94,7 +94,7 @@ func (d divisible) Unwrap() error { return d.error }
 // Divisible marks an error of Fetch as caused by single keys (a value that does
 // not convert, a row whose expression fails), not by the backend. The Reader then
 // halves the batch until only the guilty keys fail: about 2·log2(n) further
-// queries a guilty key. An unmarked error fails the whole batch, so that a
+// queries a guilty key, at most 64 a batch. An unmarked error fails the whole batch, so that a
 // backend in trouble is not asked more often than before. Nil stays nil.
 func Divisible(err error) error {
 	if err == nil {
@@ -103,4 +103,9 @@ func Divisible(err error) error {
 	return divisible{err}
 }
 
-func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+// isNotFound holds for ErrNotFound, wrapped or not. An error that cannot even be
+// looked into (a nil pointer whose Unwrap panics) is some other error.
+func isNotFound(err error) (is bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, ErrNotFound)
+}

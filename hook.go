@@ -17,9 +17,10 @@ type BatchInfo struct {
 	Reason  string        // why it left: idle, urgent, slot, full, held, deadline, flush or close
 	Keys    int           // in the call to the backend
 	Callers int           // that waited for them when it left
+	Calls   int           // to the backend: more than one if guilty keys were looked for
 	Queued  time.Duration // how long its oldest request had waited
 	Service time.Duration // how long the backend took
-	Err     error         // of the whole batch, nil if there was none
+	Err     error         // of all keys together, nil if there was none
 }
 
 // ShedInfo describes a refused request.

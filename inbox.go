@@ -96,9 +96,7 @@ func (r *Reader[K, V]) empty() {
 		younger := c.link
 		c.Together = true
 		v := r.dispatch.Queue(c.Admitted, c.scope, c.key, &c.Waiter)
-		if v.Joined {
-			r.joined++
-		}
+		r.note(v)
 		if v.Action == dispatch.Refuse {
 			c.refused, c.reason = true, v.Reason
 			c.announce()
@@ -116,7 +114,7 @@ func (r *Reader[K, V]) unlock(now time.Duration) {
 		if r.dispatch.Wanted(now) {
 			go r.loop()
 		}
-		r.inbox.busy.Store(!hold && !r.closing && r.dispatch.Busy(maxInbox))
+		r.inbox.busy.Store(!hold && !r.closing.Load() && r.dispatch.Busy(maxInbox))
 		if r.inbox.top.Load() == nil || r.inbox.busy.Load() {
 			break
 		}
@@ -125,7 +123,7 @@ func (r *Reader[K, V]) unlock(now time.Duration) {
 	if hold {
 		r.armHold(now)
 	}
-	if r.closing {
+	if r.closing.Load() {
 		r.finishClosing()
 	}
 	r.mu.Unlock()
@@ -152,7 +150,7 @@ func (r *Reader[K, V]) tick() {
 
 // finishClosing announces that nothing is left, once. The lock is held.
 func (r *Reader[K, V]) finishClosing() {
-	if !r.dispatch.Drained() {
+	if !r.dispatch.Drained() || r.out.Load() > 0 {
 		return
 	}
 	select {

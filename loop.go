@@ -2,7 +2,6 @@ package fulcrum
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -15,190 +14,116 @@ import (
 func (r *Reader[K, V]) loop() {
 	for again := true; again; {
 		yield()
-		b := r.take()
-		again = b != nil && r.run(b)
+		b, _ := r.take(nil)
+		again = b != nil && r.run(b, stay)
 	}
 }
 
-// lead takes one batch and runs it on the caller's goroutine: its own request is
-// in there, and nobody has to be woken for it.
-func (r *Reader[K, V]) lead() {
+// lead takes one batch on the goroutine of the caller that was the first to come:
+// its own request is in there, and nobody has to be woken for it. A batch that it
+// is not in is left to another goroutine, or a stranger's query could hold it up.
+func (r *Reader[K, V]) lead(c *call[K, V]) {
 	yield()
-	if b := r.take(); b != nil {
-		r.runHere(b)
+	switch b, own := r.take(c); {
+	case b == nil:
+	case own:
+		r.run(b, leave)
+	default:
+		go r.run(b, leave)
 	}
 }
 
-// runHere runs one batch and leaves what comes next to another goroutine.
-func (r *Reader[K, V]) runHere(b *batchOf[K, V]) {
-	if r.run(b) {
-		go r.loop()
-	}
-}
-
-// take fetches the next batch, nil if there is none to run. Requests whose
-// deadlines passed in the queue are told so.
-func (r *Reader[K, V]) take() *batchOf[K, V] {
+// take fetches the next batch, nil if there is none to run, and says whether c is in
+// it. Requests whose deadlines passed in the queue are told so.
+func (r *Reader[K, V]) take(c *call[K, V]) (b *batchOf[K, V], own bool) {
 	now := r.now()
 	r.lock()
-	b := r.dispatch.Take(now)
+	b = r.dispatch.Take(now)
+	if b != nil {
+		r.out.Add(1)
+		own = c != nil && b.Has(&c.Waiter)
+	}
 	r.unlock(now)
 	if b == nil {
-		return nil
+		return nil, false
 	}
 	for _, it := range b.Expired {
 		answerAll(it, context.DeadlineExceeded)
 	}
 	if len(b.Items) == 0 {
 		r.recycle(b)
-		return nil
+		r.done()
+		return nil, false
 	}
-	return b
+	return b, own
 }
 
-// asking is a batch on its way to the backend: what Fetch gets, in one piece.
-type asking[K comparable, V any] struct {
-	ctx   detached
-	batch Batch[K, V]
-}
+// Whether the goroutine that runs a batch stays to take the next one.
+const (
+	stay  = true
+	leave = false
+)
 
-// run asks the backend and answers everybody. It returns true if the goroutine
-// has promised to take again.
-func (r *Reader[K, V]) run(b *batchOf[K, V]) (again bool) {
-	q := &asking[K, V]{batch: Batch[K, V]{
-		keys:  make([]K, len(b.Items)),
-		out:   make([]outcome[V], len(b.Items)),
-		class: classes[b.Class],
-	}}
-	fb := &q.batch
-	for i, it := range b.Items {
-		fb.keys[i] = it.Key
-	}
-	q.ctx.request = request{class: fb.class, scope: b.Scope}
-	q.ctx.deadline = r.epoch.Add(r.until(b))
-	var err error
-	ended := false
+// run asks the backend and answers everybody. It returns true if the goroutine,
+// which stays, has promised to take again; otherwise another one keeps the promise.
+func (r *Reader[K, V]) run(b *batchOf[K, V], stays bool) (again bool) {
+	q := r.newQuery(b)
 	defer func() {
-		if !ended { // runtime.Goexit: this goroutine dies, its batch must not
-			fb.fail(&PanicError{Stack: debug.Stack()})
-			if r.settle(b, fb, errors.New("fulcrum: fetch called runtime.Goexit")) {
-				go r.loop()
-			}
+		if !q.answered { // runtime.Goexit: this goroutine dies, its batch must not
+			q.whole = &PanicError{Stack: debug.Stack()}
+			q.batch.fail(q.whole)
+			r.finish(b, q, leave)
 		}
 	}()
-	err = r.ask(&q.ctx, fb)
-	ended = true
-	return r.settle(b, fb, err)
+	r.ask(q)
+	return r.finish(b, q, stays)
 }
 
-// until is when the batch must be done: its own time or its latest caller's.
-func (r *Reader[K, V]) until(b *batchOf[K, V]) time.Duration {
-	until := b.Started + r.cfg.Timeout
-	if b.Deadline != 0 {
-		until = min(until, b.Deadline)
-	}
-	return until
-}
-
-// ask calls the backend.
-func (r *Reader[K, V]) ask(ctx *detached, fb *Batch[K, V]) error {
-	defer ctx.end(context.Canceled)
-	if len(fb.keys) == 1 && r.cfg.One != nil {
-		return r.askOne(ctx, fb)
-	}
-	return r.askAll(ctx, fb)
-}
-
-// askOne runs the plain query.
-func (r *Reader[K, V]) askOne(ctx context.Context, fb *Batch[K, V]) error {
-	var value V
-	err := guard(func() (err error) {
-		value, err = r.cfg.One(ctx, fb.keys[0])
-		return err
-	})
-	if err != nil {
-		fb.FailAt(0, err)
-		if isNotFound(err) {
-			return nil
-		}
-		return err
-	}
-	fb.SetAt(0, value)
-	return nil
-}
-
-// askAll runs the shared query. A panic or a Divisible error is narrowed down to
-// the keys that cause it, so that their neighbours get their answers.
-func (r *Reader[K, V]) askAll(ctx context.Context, fb *Batch[K, V]) error {
-	err := guard(func() error { return r.cfg.Fetch(ctx, fb) })
-	if err == nil {
-		return nil
-	}
-	if len(fb.keys) == 1 || !isDivisible(err) {
-		fb.fail(undivided(err))
-		return err
-	}
-	if ended := ctx.Err(); ended != nil { // too late to find the guilty one: nobody is accused
-		fb.fail(ended)
-		return err
-	}
-	fb.reset()
-	half := len(fb.keys) / 2
-	return errors.Join(
-		r.askAll(ctx, fb.part(0, half)),
-		r.askAll(ctx, fb.part(half, len(fb.keys))))
-}
-
-func isDivisible(err error) bool {
-	var d divisible
-	var p *PanicError
-	return errors.As(err, &d) || errors.As(err, &p)
-}
-
-// undivided takes the mark off an error before callers see it.
-func undivided(err error) error {
-	if d, ok := err.(divisible); ok { //nolint:errorlint // the outermost mark only
-		return d.error
-	}
-	return err
-}
-
-// guard turns a panic into an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	return f()
-}
-
-// settle frees the slot, then answers all who wait.
-func (r *Reader[K, V]) settle(b *batchOf[K, V], fb *Batch[K, V], err error) (again bool) {
-	for i, it := range b.Items {
-		e := fb.out[i].err
-		it.Failed = e != nil && !isNotFound(e)
-	}
+// finish frees the slot, answers all who wait and tells the hook. The hook comes
+// last, when no promise is left that it could hold up.
+func (r *Reader[K, V]) finish(b *batchOf[K, V], q *query[K, V], stays bool) (again bool) {
+	defer r.done()
+	q.answered = true
 	end := r.now()
-	service := end - b.Started
+	again = r.settle(end, b, q)
+	info := BatchInfo{
+		Reader: r.cfg.Name, Scope: b.Scope, Class: q.batch.class, Reason: b.Reason.String(),
+		Keys: len(b.Items), Callers: b.Callers, Calls: q.calls, Service: end - b.Started, Err: q.whole,
+	}
+	r.rec.batch(end, info, b.Class, b.Reason)
+	info.Queued = r.deliver(end, b, &q.batch)
+	r.recycle(b)
+	hook := r.cfg.Hooks.OnBatch
+	if again && (hook != nil || !stays) {
+		go r.loop()
+		again = false
+	}
+	if hook != nil {
+		hook(info)
+	}
+	return again
+}
+
+// done counts a batch as over, hook and all; Shutdown may wait for it.
+func (r *Reader[K, V]) done() {
+	if r.out.Add(-1) == 0 && r.closing.Load() {
+		r.lock()
+		r.unlock(r.now())
+	}
+}
+
+// settle gives the slot back and decides every caller's outcome.
+func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V]) (again bool) {
+	for i, it := range b.Items {
+		err := q.batch.out[i].err
+		it.Failed = err != nil && !isNotFound(err)
+	}
 	r.lock()
-	callers := b.Waiting()
-	if err == nil && (len(b.Items) > 1 || r.cfg.One == nil) {
-		r.observe(end, len(b.Items), service)
+	if q.whole == nil && q.calls == 1 && (len(b.Items) > 1 || r.cfg.One == nil) {
+		r.observe(end, len(b.Items), end-b.Started)
 	}
 	again = r.dispatch.Done(end, b)
 	r.unlock(end)
-
-	info := BatchInfo{
-		Reader: r.cfg.Name, Scope: b.Scope, Class: fb.class, Reason: b.Reason.String(),
-		Keys: len(b.Items), Callers: callers, Service: service, Err: err,
-	}
-	r.rec.batch(end, info, b.Class, b.Reason)
-	info.Queued = r.deliver(end, b, fb)
-	r.recycle(b)
-	if r.cfg.Hooks.OnBatch != nil {
-		r.cfg.Hooks.OnBatch(info)
-	}
 	return again
 }
 
@@ -234,18 +159,17 @@ func (r *Reader[K, V]) cost() dispatch.Cost {
 func (r *Reader[K, V]) deliver(end time.Duration, b *batchOf[K, V], fb *Batch[K, V]) (longest time.Duration) {
 	for i, it := range b.Items {
 		value, err := fb.result(i)
-		for w := it.Waiters(); w != nil; {
-			c, following := w.Payload, w.Next()
-			queued := max(0, b.Started-w.Admitted) // it may have come while the batch left
+		w := it.Waiters()
+		shared := w != nil && w.Next() != nil
+		for w != nil {
+			c, following := w.Payload, w.Leave()
+			queued := max(0, b.Started-c.Admitted) // it may have come while the batch left
 			longest = max(longest, queued)
-			r.rec.answered(end, w.Class, queued, end-w.Admitted)
+			r.rec.answered(end, c.Class, queued, end-c.Admitted)
 			if c.trace != nil {
 				*c.trace = Trace{Class: fb.class, Reason: b.Reason.String(), Keys: len(b.Items), Queued: queued, Service: end - b.Started}
 			}
-			c.value, c.err = value, err
-			if following != nil && err == nil && r.cfg.Clone != nil { // the last one gets the original
-				c.value, c.err = r.clone(value)
-			}
+			c.value, c.err, c.shared = value, err, shared
 			c.announce()
 			w = following
 		}
@@ -253,16 +177,10 @@ func (r *Reader[K, V]) deliver(end time.Duration, b *batchOf[K, V], fb *Batch[K,
 	return longest
 }
 
-// clone copies a value for a further caller; a panic there is that caller's error.
-func (r *Reader[K, V]) clone(v V) (copied V, err error) {
-	err = guard(func() error { copied = r.cfg.Clone(v); return nil })
-	return copied, err
-}
-
 // answerAll gives all who wait for an item the same error.
 func answerAll[K comparable, V any](it *itemOf[K, V], err error) {
 	for w := it.Waiters(); w != nil; {
-		c, following := w.Payload, w.Next()
+		c, following := w.Payload, w.Leave()
 		c.err = err
 		c.announce()
 		w = following

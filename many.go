@@ -14,7 +14,8 @@ const submitChunk = 256
 // the same time. Keys that were not found are missing from the map; repeated keys
 // count once. The error is a KeyErrors[K] with each failed key's own error, or nil;
 // what was found is returned with it. If ctx ends, the keys that are still out get
-// its error. There is no snapshot: the keys may be read by several queries.
+// its error. Keys beyond Policy.MaxQueued at once are shed. There is no snapshot:
+// the keys may be read by several queries.
 func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (map[K]V, error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
@@ -61,29 +62,32 @@ func (m *many[K, V]) add(ctx context.Context, keys []K) {
 	}
 }
 
-// submit hands the calls over and starts who takes them.
+// submit hands the calls over and starts who takes them. It leads only if all keys
+// go over at once: others would wait for the rest to be handed over.
 func (m *many[K, V]) submit(ctx context.Context) {
 	r := m.reader
-	leads := false
+	mayLead := ctx.Done() == nil && len(m.keys) <= submitChunk
+	var leads *call[K, V]
 	for from := 0; from < len(m.keys); from += submitChunk {
 		for i, v := range m.submitChunk(from, min(from+submitChunk, len(m.keys))) {
 			switch v.Action {
 			case dispatch.Refuse:
-				m.failed[m.keys[from+i]] = r.refusal(v.Reason, m.req.class)
+				c := &m.calls[from+i]
+				c.refused, c.reason = true, v.Reason
 				m.group.done()
 			case dispatch.Run:
-				go r.runHere(v.Batch)
+				go r.run(v.Batch, leave)
 			case dispatch.Lead:
-				if ctx.Done() == nil && !leads {
-					leads = true
+				if mayLead {
+					leads = &m.calls[from+i]
 				} else {
 					go r.loop()
 				}
 			}
 		}
 	}
-	if leads {
-		r.lead()
+	if leads != nil {
+		r.lead(leads)
 	}
 	m.group.done()
 }
@@ -96,9 +100,7 @@ func (m *many[K, V]) submitChunk(from, to int) []dispatch.Verdict[K, *call[K, V]
 	defer r.unlock(now)
 	for i := from; i < to; i++ {
 		v := r.dispatch.Submit(now, m.req.scope, m.keys[i], &m.calls[i].Waiter)
-		if v.Joined {
-			r.joined++
-		}
+		r.note(v)
 		verdicts[i-from] = v
 	}
 	return verdicts
@@ -113,7 +115,7 @@ func (m *many[K, V]) await(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	for i := range m.calls {
-		if _, refused := m.failed[m.keys[i]]; refused || !m.reader.cancel(&m.calls[i]) {
+		if m.calls[i].refused || !m.reader.cancel(&m.calls[i]) {
 			continue
 		}
 		m.failed[m.keys[i]] = ctx.Err()
@@ -129,11 +131,12 @@ func (m *many[K, V]) collect() (map[K]V, error) {
 		if _, out := m.failed[k]; out {
 			continue
 		}
-		switch c := &m.calls[i]; {
-		case c.err == nil:
-			values[k] = c.value
-		case !isNotFound(c.err):
-			m.failed[k] = c.err
+		value, err := m.reader.answer(&m.calls[i])
+		switch {
+		case err == nil:
+			values[k] = value
+		case !isNotFound(err):
+			m.failed[k] = err
 		}
 	}
 	if len(m.failed) == 0 {

@@ -13,7 +13,7 @@ type Class uint8
 // The classes. The zero value is Normal.
 const (
 	ClassNormal Class = iota // shares its query with whoever is there
-	ClassUrgent              // takes a reserved slot and goes alone
+	ClassUrgent              // takes a reserved slot and goes alone while there is one
 	ClassBulk                // shares behind normal work and is shed first
 )
 

@@ -28,8 +28,9 @@ type ReaderConfig[K comparable, V any] struct {
 	// returns ErrNotFound for a key that is not there. Default: Fetch with one key.
 	One func(ctx context.Context, key K) (V, error)
 
-	// Clone copies a value. Where several callers asked for one key, all but one get
-	// a clone. Default: they share the value and must not change it.
+	// Clone copies a value. Where several callers asked for one key, each gets a clone
+	// of its own, made on its own goroutine. Default: they share the value and must
+	// not change it.
 	Clone func(V) V
 
 	// Timeout bounds one call to Fetch or One. Default and most 10 s.
@@ -75,12 +76,14 @@ type Reader[K comparable, V any] struct {
 	rec    recorder
 	inbox  inbox[K, V]
 
+	closing atomic.Bool  // set under the lock
+	out     atomic.Int64 // batches whose callers and hooks are not through; raised under the lock
+
 	mu        sync.Mutex // guards what follows; see lock and unlock
 	dispatch  *dispatch.Dispatcher[K, *call[K, V]]
 	model     *model.Model
 	refitAt   time.Duration // when to ask the model again
 	joined    uint64
-	closing   bool
 	drained   chan struct{} // closed when closing and nothing is left
 	holdTimer *time.Timer   // looks again at a held batch; nil until one is held
 }
@@ -128,13 +131,13 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 			return zero, r.refusal(verdict.Reason, req.class)
 		case dispatch.Run:
 			if alone {
-				r.runHere(verdict.Batch)
+				r.run(verdict.Batch, leave)
 			} else {
-				go r.runHere(verdict.Batch)
+				go r.run(verdict.Batch, leave)
 			}
 		case dispatch.Lead:
 			if alone {
-				r.lead()
+				r.lead(c)
 			} else {
 				go r.loop()
 			}
@@ -183,10 +186,18 @@ func (r *Reader[K, V]) submit(c *call[K, V]) dispatch.Verdict[K, *call[K, V]] {
 	r.lock()
 	defer r.unlock(c.Admitted)
 	verdict := r.dispatch.Submit(c.Admitted, c.scope, c.key, &c.Waiter)
-	if verdict.Joined {
+	r.note(verdict)
+	return verdict
+}
+
+// note keeps count of a verdict. The lock is held.
+func (r *Reader[K, V]) note(v dispatch.Verdict[K, *call[K, V]]) {
+	if v.Joined {
 		r.joined++
 	}
-	return verdict
+	if v.Action == dispatch.Run {
+		r.out.Add(1)
+	}
 }
 
 // await waits for the answer or for the caller's own end, whichever is first.
@@ -205,12 +216,20 @@ func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (V, error) {
 			<-c.ready // settled already: the answer is on its way
 		}
 	}
-	value, err := c.value, c.err
-	if c.refused {
-		err = r.refusal(c.reason, classes[c.Class])
-	}
+	value, err := r.answer(c)
 	r.release(c)
 	return value, err
+}
+
+// answer is what the caller gets. It clones what others got too on its own time.
+func (r *Reader[K, V]) answer(c *call[K, V]) (value V, err error) {
+	switch {
+	case c.refused:
+		return value, r.refusal(c.reason, classes[c.Class])
+	case c.err == nil && c.shared && r.cfg.Clone != nil:
+		return r.cfg.Clone(c.value), nil
+	}
+	return c.value, c.err
 }
 
 // cancel takes a call back; false if its outcome is decided already.
@@ -256,7 +275,7 @@ func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
 func (r *Reader[K, V]) Forget(ctx context.Context, keys ...K) error {
 	r.lock()
 	defer r.unlock(r.now())
-	if r.closing {
+	if r.closing.Load() {
 		return ErrClosed
 	}
 	return ctx.Err()
@@ -280,14 +299,19 @@ func (r *Reader[K, V]) SetPolicy(p Policy) error {
 func (r *Reader[K, V]) Policy() Policy { return *r.policy.Load() }
 
 // Shutdown refuses new requests with ErrClosed and waits until all admitted ones
-// are answered. If ctx ends first, those still queued get ErrClosed, those in
+// are answered and their hooks have returned. If ctx ends first, those still queued get ErrClosed, those in
 // flight are left to their own deadlines, and the context's error is returned.
 // It may be called more than once.
 func (r *Reader[K, V]) Shutdown(ctx context.Context) error {
 	r.lock()
-	r.closing = true
+	r.closing.Store(true)
 	r.dispatch.Close()
 	r.unlock(r.now())
+	select {
+	case <-r.drained:
+		return nil
+	default:
+	}
 	select {
 	case <-r.drained:
 		return nil

@@ -444,16 +444,23 @@ func TestADeadlineThatCannotBeKeptIsRefused(t *testing.T) {
 			mustGet(t, r, t.Context(), i)
 			time.Sleep(2 * time.Millisecond) // a probe is due every 100 ms
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
-		defer cancel()
-		if _, err := r.Get(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+		hurried := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
+			defer cancel()
+			_, err := r.Get(ctx, 1)
+			return err
+		}
+		if err := hurried(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nobody is there, so it costs nobody anything: %v", err)
+		}
+		defer background(func() { mustGet(t, r, t.Context(), 50) })()
+		synctest.Wait()
+		if err := hurried(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the probe: %v", err)
 		}
-		ctx, cancel = context.WithTimeout(t.Context(), 100*time.Microsecond)
-		defer cancel()
 		var shed *fulcrum.ShedError
 		start := time.Now()
-		if _, err := r.Get(ctx, 1); !errors.As(err, &shed) || shed.Reason != fulcrum.ShedUnreachable {
+		if err := hurried(); !errors.As(err, &shed) || shed.Reason != fulcrum.ShedUnreachable {
 			t.Errorf("a query takes 1 ms, 0.1 ms are left: %v", err)
 		}
 		if took := time.Since(start); took != 0 {

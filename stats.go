@@ -25,9 +25,10 @@ type Stats struct {
 	InFlight  int    // in a batch on its way
 
 	Joined  uint64 // found their key queued already and shared its place
-	Batches uint64 // calls to Fetch or One
-	Keys    uint64 // keys in those calls
-	Saved   uint64 // queries that callers did not cost: their number less Batches
+	Batches uint64 // that were answered
+	Keys    uint64 // in those batches
+	Queries uint64 // calls to Fetch or One: more than Batches if guilty keys were looked for
+	Saved   uint64 // queries that callers did not cost: their number less Queries
 
 	Model   ModelStats
 	Classes map[string]ClassStats // by class: urgent, normal, bulk
@@ -89,6 +90,7 @@ type laneRecorder struct {
 	refused   [dispatch.Reasons]atomic.Uint64
 	batchKeys atomic.Uint64
 	callers   atomic.Uint64
+	calls     atomic.Uint64
 	failed    atomic.Uint64
 	queue     *hist.Window
 	response  *hist.Window
@@ -116,6 +118,7 @@ func (rec *recorder) batch(end time.Duration, b BatchInfo, lane dispatch.Class, 
 	l.left[reason].Add(1)
 	l.batchKeys.Add(uint64(b.Keys))
 	l.callers.Add(uint64(b.Callers))
+	l.calls.Add(uint64(b.Calls))
 	l.service.Record(end, b.Service)
 	if b.Err != nil {
 		l.failed.Add(1)
@@ -156,11 +159,12 @@ func (r *Reader[K, V]) Stats() Stats {
 		s.Classes[class.String()] = cs
 		s.Keys += cs.BatchKeys
 		callers += r.rec.lanes[lane].callers.Load()
+		s.Queries += r.rec.lanes[lane].calls.Load()
 		for _, n := range cs.Left {
 			s.Batches += n
 		}
 	}
-	s.Saved = callers - min(callers, s.Batches)
+	s.Saved = callers - min(callers, s.Queries)
 	return s
 }
 

@@ -13,11 +13,13 @@ type Dispatcher[K comparable, P any] struct {
 	scopes map[string]*scope[K, P]
 	last   *scope[K, P] // the scope asked for last, to spare a look-up
 
-	shared    int // normal and bulk batches in flight
-	urgent    int // urgent batches in flight
-	starting  int // takers on their way to Take
-	crowd     int // most waiters that one queued key had since the last Take
-	sinceBulk int // normal batches since bulk had its turn
+	shared    int  // normal and bulk batches in flight
+	urgent    int  // urgent batches in flight
+	starting  int  // takers on their way to Take
+	crowd     int  // most waiters that one key had since the queues were last empty
+	sinceBulk int  // normal batches since bulk had its turn
+	sinceRest int  // urgent batches since other work had its turn
+	holding   bool // something was held since the queues were last empty
 	closing   bool
 	lastProbe time.Duration
 
@@ -30,6 +32,9 @@ type Dispatcher[K comparable, P any] struct {
 func New[K comparable, P any](limits Limits) *Dispatcher[K, P] {
 	d := &Dispatcher[K, P]{limits: limits, scopes: make(map[string]*scope[K, P])}
 	d.scopes[""] = d.newScope("")
+	for c := range d.lanes {
+		d.lanes[c].class = Class(c)
+	}
 	return d
 }
 
@@ -75,11 +80,15 @@ func (d *Dispatcher[K, P]) Queue(now time.Duration, scopeName string, key K, w *
 
 // enter joins a queued key or queues a new one.
 func (d *Dispatcher[K, P]) enter(now time.Duration, scopeName string, key K, w *Waiter[K, P]) Verdict[K, P] {
+	if d.hopeless(now, w) {
+		return Verdict[K, P]{Action: Refuse, Reason: RefusedDeadline}
+	}
 	s := d.scopeOf(scopeName)
 	if it := s.index[key]; it != nil {
 		return d.join(now, it, w)
 	}
 	if d.lanes[w.Class].n >= d.limits.MaxQueued[w.Class] {
+		d.forget(s)
 		return Verdict[K, P]{Action: Refuse, Reason: RefusedQueue}
 	}
 	it := d.newItem(now, key, s)
@@ -101,10 +110,15 @@ func (d *Dispatcher[K, P]) refuse(now time.Duration, w *Waiter[K, P]) (Reason, b
 		return 0, false
 	case w.Deadline <= now:
 		return RefusedExpired, true
-	case now < d.cost.TrustedUntil && w.Deadline-now < d.cost.Of(1) && !d.probe(now):
-		return RefusedDeadline, true
 	}
 	return 0, false
+}
+
+// hopeless says that by the model not even a batch of its own could answer the
+// request in time. It is asked of requests that must queue: one that may go at
+// once costs nobody anything.
+func (d *Dispatcher[K, P]) hopeless(now time.Duration, w *Waiter[K, P]) bool {
+	return w.Deadline != 0 && now < d.cost.TrustedUntil && w.Deadline-now < d.cost.Of(1) && !d.probe(now)
 }
 
 // probeEvery is how often a request that the model calls hopeless goes anyway,
@@ -141,8 +155,10 @@ func (d *Dispatcher[K, P]) runAlone(now time.Duration, scopeName string, key K, 
 	b := d.newBatch(now, scopeName, w.Class)
 	b.Reason, b.Deadline = reason, it.deadline
 	b.Items = append(b.Items, it)
+	b.Callers = 1
 	d.counts.InFlight++
 	d.hold(w.Class, +1)
+	d.count(w.Class)
 	d.check()
 	return Verdict[K, P]{Action: Run, Reason: reason, Batch: b}
 }
@@ -155,7 +171,7 @@ func (d *Dispatcher[K, P]) join(now time.Duration, it *Item[K, P], w *Waiter[K, 
 	d.admit(now, it, w)
 	d.crowd = max(d.crowd, it.n)
 	d.counts.Queued++
-	if w.Class < it.class {
+	if w.Class < it.class && d.lanes[w.Class].n < d.limits.MaxQueued[w.Class] {
 		d.unqueue(it)
 		d.enqueue(it, w.Class)
 	}
@@ -284,7 +300,7 @@ func (d *Dispatcher[K, P]) Drained() bool {
 func (d *Dispatcher[K, P]) Abort() []*Item[K, P] {
 	var all []*Item[K, P]
 	for c := range d.lanes {
-		for s := d.lanes[c].next(); s != nil; s = d.lanes[c].next() {
+		for s := d.lanes[c].next; s != nil; s = d.lanes[c].next {
 			for it := s.queues[c].head; it != nil; it = s.queues[c].head {
 				d.drop(it)
 				d.counts.Queued -= it.n

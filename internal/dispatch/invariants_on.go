@@ -29,8 +29,8 @@ func (d *Dispatcher[K, P]) checkQueues() {
 			panic(fmt.Sprintf("dispatch: scope %q: %d keys indexed, %d queued", s.name, len(s.index), s.queued()))
 		}
 		for c := range s.queues {
-			if (s.queues[c].n > 0) != s.inTurn[c] {
-				panic(fmt.Sprintf("dispatch: scope %q has %d %s keys, in turn: %t", s.name, s.queues[c].n, Class(c), s.inTurn[c]))
+			if inTurn := s.turn[c].after != nil; (s.queues[c].n > 0) != inTurn {
+				panic(fmt.Sprintf("dispatch: scope %q has %d %s keys, in turn: %t", s.name, s.queues[c].n, Class(c), inTurn))
 			}
 			for it := s.queues[c].head; it != nil; it = it.next {
 				waiters += it.n

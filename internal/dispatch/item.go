@@ -19,6 +19,14 @@ type Waiter[K comparable, P any] struct {
 // Next walks the waiters of an item.
 func (w *Waiter[K, P]) Next() *Waiter[K, P] { return w.next }
 
+// Leave lets go of a settled waiter and returns the next one. Afterwards it no
+// longer keeps its neighbours from being collected.
+func (w *Waiter[K, P]) Leave() (next *Waiter[K, P]) {
+	next = w.next
+	w.next = nil
+	return next
+}
+
 // Settled says that the waiter's outcome is decided: the shell delivers it, or
 // has delivered it already, and cancelling comes too late.
 func (w *Waiter[K, P]) Settled() bool { return w.item == nil }
@@ -44,6 +52,7 @@ type Item[K comparable, P any] struct {
 	queuedAt time.Duration
 	deadline time.Duration // of its latest waiter; 0: none
 	scope    *scope[K, P]
+	batch    *Batch[K, P] // that it is in, once in flight
 
 	prev, next *Item[K, P]
 }
@@ -96,14 +105,18 @@ func (it *Item[K, P]) detach(w *Waiter[K, P]) {
 func (it *Item[K, P]) settle() {
 	it.state = itemSettled
 	for w := it.waiters; w != nil; w = w.next {
-		w.item = nil
+		w.item, w.prev = nil, nil
 	}
 }
+
+// Has says whether the waiter's key is in the batch.
+func (b *Batch[K, P]) Has(w *Waiter[K, P]) bool { return w.item != nil && w.item.batch == b }
 
 // fifo is a queue of items that lets one leave from its middle.
 type fifo[K comparable, P any] struct {
 	head, tail *Item[K, P]
 	n          int
+	rush       time.Duration // the earliest deadline since it was last empty; 0: none
 }
 
 func (q *fifo[K, P]) push(it *Item[K, P]) {
@@ -115,6 +128,9 @@ func (q *fifo[K, P]) push(it *Item[K, P]) {
 	}
 	q.tail = it
 	q.n++
+	if it.deadline != 0 && (q.rush == 0 || it.deadline < q.rush) {
+		q.rush = it.deadline
+	}
 }
 
 func (q *fifo[K, P]) remove(it *Item[K, P]) {
@@ -129,7 +145,9 @@ func (q *fifo[K, P]) remove(it *Item[K, P]) {
 		it.next.prev = it.prev
 	}
 	it.prev, it.next = nil, nil
-	q.n--
+	if q.n--; q.n == 0 {
+		q.rush = 0
+	}
 }
 
 // Batch is one call to the backend. The shell fetches its Items, sets Failed on
@@ -139,18 +157,10 @@ type Batch[K comparable, P any] struct {
 	Class    Class
 	Reason   Reason
 	Items    []*Item[K, P]
+	Callers  int           // who waited for it when it left
 	Started  time.Duration // when it left, since the epoch
 	Deadline time.Duration // of its latest waiter, since the epoch; 0: none
 	Expired  []*Item[K, P] // dropped while gathering: their deadlines had passed
 
 	Link *Batch[K, P] // for the shell, to chain batches that it is done with
-}
-
-// Waiting is how many callers the batch answers now.
-func (b *Batch[K, P]) Waiting() int {
-	n := 0
-	for _, it := range b.Items {
-		n += it.n
-	}
-	return n
 }

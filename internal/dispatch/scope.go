@@ -6,8 +6,12 @@ type scope[K comparable, P any] struct {
 	index  map[K]*Item[K, P] // queued keys, for joining
 	most   int               // that the index has held since it was last cleared
 	queues [Lanes]fifo[K, P]
-	inTurn [Lanes]bool
+	turn   [Lanes]neighbours[K, P]
 }
+
+// neighbours are the scopes before and after one in a lane's turn; both are nil for
+// a scope that is not in it.
+type neighbours[K comparable, P any] struct{ before, after *scope[K, P] }
 
 // queued is how many keys the scope has in all lanes.
 func (s *scope[K, P]) queued() int {
@@ -29,16 +33,49 @@ func (s *scope[K, P]) unindex(q *fifo[K, P], n int) {
 
 // lane holds the scopes that have work of one class, in turn.
 type lane[K comparable, P any] struct {
-	turn []*scope[K, P] // a ring would save the copy; there are few scopes
-	n    int            // keys queued
+	class Class
+	next  *scope[K, P] // whose turn it is; the others follow in a ring. Nil: none
+	n     int          // keys queued
 }
 
-// next is the scope whose turn it is, nil if the lane is empty.
-func (l *lane[K, P]) next() *scope[K, P] {
-	if len(l.turn) == 0 {
-		return nil
+// join puts a scope at the end of the turn, unless it has its place already.
+func (l *lane[K, P]) join(s *scope[K, P]) {
+	place := &s.turn[l.class]
+	if place.after != nil {
+		return
 	}
-	return l.turn[0]
+	if l.next == nil {
+		place.before, place.after = s, s
+		l.next = s
+		return
+	}
+	last := l.next.turn[l.class].before
+	place.before, place.after = last, l.next
+	last.turn[l.class].after = s
+	l.next.turn[l.class].before = s
+}
+
+// leave takes a scope out of the turn.
+func (l *lane[K, P]) leave(s *scope[K, P]) {
+	place := s.turn[l.class]
+	s.turn[l.class] = neighbours[K, P]{}
+	if place.after == s {
+		l.next = nil
+		return
+	}
+	place.before.turn[l.class].after = place.after
+	place.after.turn[l.class].before = place.before
+	if l.next == s {
+		l.next = place.after
+	}
+}
+
+// rotate moves the scope that was just served to the end of the turn, if it still
+// has work.
+func (l *lane[K, P]) rotate(s *scope[K, P]) {
+	if l.next == s {
+		l.next = s.turn[l.class].after
+	}
 }
 
 // scopeOf finds or makes the place of a scope.
@@ -85,14 +122,11 @@ func (d *Dispatcher[K, P]) forget(s *scope[K, P]) {
 
 // enqueue puts an item at the end of its scope's queue and of the turn.
 func (d *Dispatcher[K, P]) enqueue(it *Item[K, P], class Class) {
-	s, l := it.scope, &d.lanes[class]
+	l := &d.lanes[class]
 	it.class = class
-	s.queues[class].push(it)
+	it.scope.queues[class].push(it)
 	l.n++
-	if !s.inTurn[class] {
-		s.inTurn[class] = true
-		l.turn = append(l.turn, s)
-	}
+	l.join(it.scope)
 }
 
 // unqueue takes an item out of its lane, wherever it stands.
@@ -101,25 +135,6 @@ func (d *Dispatcher[K, P]) unqueue(it *Item[K, P]) {
 	s.queues[it.class].remove(it)
 	l.n--
 	if s.queues[it.class].n == 0 {
-		d.leaveTurn(s, it.class)
-	}
-}
-
-func (d *Dispatcher[K, P]) leaveTurn(s *scope[K, P], class Class) {
-	l := &d.lanes[class]
-	for i, t := range l.turn {
-		if t == s {
-			l.turn = append(l.turn[:i], l.turn[i+1:]...)
-			break
-		}
-	}
-	s.inTurn[class] = false
-}
-
-// rotate moves the scope that was just served to the end of the turn.
-func (l *lane[K, P]) rotate(s *scope[K, P]) {
-	if len(l.turn) > 1 && l.turn[0] == s {
-		copy(l.turn, l.turn[1:])
-		l.turn[len(l.turn)-1] = s
+		l.leave(s)
 	}
 }

@@ -8,11 +8,16 @@ func (d *Dispatcher[K, P]) sharedSlot() bool {
 }
 
 // urgentSlot says whether urgent work may take one. It may use idle shared slots
-// as well as its own, but leaves one to other work that waits.
+// as well as its own, but leaves one to other work that waits; where there is only
+// one slot at all, it gives it up once in bulkEvery times.
 func (d *Dispatcher[K, P]) urgentSlot() bool {
 	total := d.limits.InFlight + d.limits.Reserved
-	if d.shared == 0 && d.lanes[Normal].n+d.lanes[Bulk].n > 0 && total > 1 {
-		total--
+	if d.shared == 0 && d.lanes[Normal].n+d.lanes[Bulk].n > 0 {
+		if total > 1 {
+			total--
+		} else if d.sinceRest >= bulkEvery-1 {
+			return false
+		}
 	}
 	return d.shared+d.urgent < total
 }
@@ -63,39 +68,44 @@ func (d *Dispatcher[K, P]) held(now time.Duration) bool {
 		return false
 	}
 	until, ok := d.holdUntil()
-	return ok && now < until
+	if ok && now < until {
+		d.holding = true
+		return true
+	}
+	return false
 }
 
-// holdUntil is when the queue must leave at the latest; false if it may leave
-// now because a batch of the size aimed at has gathered.
+// holdUntil is when the queue must leave at the latest; false if it may leave now
+// because a batch of the size aimed at has gathered. It looks at the scopes whose
+// turn it is: their keys are what a Take would take.
 func (d *Dispatcher[K, P]) holdUntil() (time.Duration, bool) {
 	until, ok := time.Duration(0), false
 	for c := Normal; c <= Bulk; c++ {
-		for _, s := range d.lanes[c].turn {
-			q := &s.queues[c]
-			if q.n >= d.target() {
-				return 0, false
-			}
-			leave := q.head.queuedAt + d.limits.Linger
-			if dl := q.head.deadline; dl != 0 {
-				leave = min(leave, dl-d.cost.Of(q.n+1))
-			}
-			if !ok || leave < until {
-				until, ok = leave, true
-			}
+		s := d.lanes[c].next
+		if s == nil {
+			continue
+		}
+		q := &s.queues[c]
+		if q.n >= d.target() {
+			return 0, false
+		}
+		leave := q.head.queuedAt + d.limits.Linger
+		if q.rush != 0 {
+			leave = min(leave, q.rush-d.cost.Of(q.n+1)-timerSlack)
+		}
+		if !ok || leave < until {
+			until, ok = leave, true
 		}
 	}
 	return until, ok
 }
 
+// timerSlack is how late the shell's timer may come: over 1 ms on Linux.
+const timerSlack = 2 * time.Millisecond
+
 // target is the batch size at which nine tenths of the time are spent on keys
 // rather than on the batch itself: 9A/B, within the maximum.
-func (d *Dispatcher[K, P]) target() int {
-	if !d.cost.known() {
-		return d.limits.MaxBatch
-	}
-	return d.cost.size(9, d.limits.MaxBatch)
-}
+func (d *Dispatcher[K, P]) target() int { return d.cost.size(9, d.limits.MaxBatch) }
 
 // NextTick is when held work must be looked at again (Wanted, then Take);
 // false if nothing is held.
@@ -110,18 +120,20 @@ func (d *Dispatcher[K, P]) NextTick() (time.Duration, bool) {
 // to do by now. A batch without Items, but with Expired ones, holds no slot.
 func (d *Dispatcher[K, P]) Take(now time.Duration) *Batch[K, P] {
 	d.starting--
-	d.crowd = 0
 	class, ok := d.choose(now)
 	if !ok {
 		return nil
 	}
-	s := d.lanes[class].next()
+	s := d.lanes[class].next
 	b := d.newBatch(now, s.name, class)
 	d.fill(now, b, s)
 	if len(b.Items) > 0 {
 		d.hold(class, +1)
 	}
 	d.count(class)
+	if d.queued() == 0 {
+		d.crowd, d.holding = 0, false
+	}
 	d.check()
 	return b
 }
@@ -144,10 +156,15 @@ func (d *Dispatcher[K, P]) choose(now time.Duration) (Class, bool) {
 	return 0, false
 }
 
-// bulkEvery: while both wait, one shared batch in so many is bulk's.
+// bulkEvery: while both wait, one batch in so many is that of the lesser lane.
 const bulkEvery = 10
 
 func (d *Dispatcher[K, P]) count(c Class) {
+	if c == Urgent {
+		d.sinceRest++
+	} else {
+		d.sinceRest = 0
+	}
 	switch {
 	case c == Bulk:
 		d.sinceBulk = 0
@@ -187,7 +204,7 @@ func (d *Dispatcher[K, P]) move(now time.Duration, b *Batch[K, P], it *Item[K, P
 		b.Expired = append(b.Expired, it)
 		return
 	}
-	it.state = itemInFlight
+	it.state, it.batch = itemInFlight, b
 	d.counts.InFlight += it.n
 	if len(b.Items) == 0 {
 		b.Deadline = it.deadline
@@ -195,6 +212,7 @@ func (d *Dispatcher[K, P]) move(now time.Duration, b *Batch[K, P], it *Item[K, P
 		b.Deadline = later(b.Deadline, it.deadline)
 	}
 	b.Items = append(b.Items, it)
+	b.Callers += it.n
 }
 
 // size is how many of q queued keys the next batch takes. Free slots share the
@@ -237,7 +255,7 @@ func (d *Dispatcher[K, P]) reason(now time.Duration, c Class, q *fifo[K, P], n i
 		return ReasonUrgent
 	case n == d.limits.MaxBatch:
 		return ReasonFull
-	case d.limits.Hold && now-q.head.queuedAt >= d.limits.Linger:
+	case d.holding && d.shared > 0 && now-q.head.queuedAt >= d.limits.Linger:
 		return ReasonHeld
 	}
 	return ReasonSlot

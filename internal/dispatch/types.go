@@ -107,15 +107,10 @@ type Cost struct {
 // Of is the expected service time of a batch of n keys.
 func (c Cost) Of(n int) time.Duration { return c.A + time.Duration(n)*c.B }
 
-// known says whether anything was learnt yet.
-func (c Cost) known() bool { return c.A > 0 }
-
 // size is the number of keys at which the per-batch share of the cost has
-// fallen to 1/(f+1): n = f·A/B, at most most. With B = 0 larger is always better.
+// fallen to 1/(f+1): n = f·A/B, at most most. With B = 0, or while nothing is known,
+// larger is always better.
 func (c Cost) size(f, most int) int {
-	if !c.known() {
-		return 1
-	}
 	if c.B <= 0 {
 		return most
 	}
