@@ -4,7 +4,6 @@ package pgusers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
 	"github.com/fulcrum-data/fulcrum/internal/faultproxy"
 	"github.com/fulcrum-data/fulcrum/internal/pgtest"
+	"github.com/fulcrum-data/fulcrum/store/postgres"
 )
 
 // Rows is the size of the table that is read.
@@ -58,7 +58,7 @@ func Start() (*Server, error) {
 }
 
 func (b *Server) fill(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, b.Server.DSN())
+	conn, err := pgx.Connect(ctx, b.DSN())
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (b *Server) Away(delay time.Duration) (addr string, err error) {
 
 // Pool connects through addr, which may be a proxy's.
 func (b *Server) Pool(addr string, conns int) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(b.Server.DSNVia(addr))
+	cfg, err := pgxpool.ParseConfig(b.DSNVia(addr))
 	if err != nil {
 		return nil, err
 	}
@@ -109,44 +109,31 @@ func (b *Server) Pool(addr string, conns int) (*pgxpool.Pool, error) {
 	return pool, err
 }
 
-// Reader is Fulcrum over a pool, with its policy.
-func (b *Server) Reader(pool *pgxpool.Pool, policy fulcrum.Policy) (*fulcrum.Reader[int64, Profile], error) {
-	r, err := fulcrum.NewReader(fulcrum.ReaderConfig[int64, Profile]{
-		Name:   "users",
-		Policy: policy,
-		Fetch: func(ctx context.Context, batch *fulcrum.Batch[int64, Profile]) error {
-			return FetchMany(ctx, pool, batch)
-		},
-		One: func(ctx context.Context, id int64) (Profile, error) {
-			p, err := One(ctx, pool, id)
-			if errors.Is(err, pgx.ErrNoRows) {
-				err = fulcrum.ErrNotFound
-			}
+// Reader is Fulcrum over store/postgres, connected through addr, with at most as
+// many connections as its rivals.
+func (b *Server) Reader(addr string, conns int, policy fulcrum.Policy) (*fulcrum.Reader[int64, Profile], error) {
+	ctx := context.Background()
+	db, err := postgres.Open(ctx, postgres.Config{DSN: b.DSNVia(addr), MinConns: conns, MaxConns: conns})
+	if err != nil {
+		return nil, err
+	}
+	b.Closing(func() { _ = db.Close() })
+	cfg, err := postgres.ReaderConfig(ctx, db, postgres.Query[int64, Profile]{
+		Table: "users", Key: []string{"id"}, Columns: []string{"id", "name", "email", "bio", "updated_at"},
+		Scan: func(row pgx.CollectableRow) (p Profile, err error) {
+			err = row.Scan(&p.ID, &p.Name, &p.Email, &p.Bio, &p.UpdatedAt)
 			return p, err
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Policy = policy
+	r, err := fulcrum.NewReader(cfg)
 	if err == nil {
-		b.Closing(func() { _ = r.Shutdown(context.Background()) })
+		b.Closing(func() { _ = r.Shutdown(ctx) })
 	}
 	return r, err
-}
-
-// FetchMany is one query for all keys of a batch; the position says whose row it is.
-func FetchMany(ctx context.Context, pool *pgxpool.Pool, batch *fulcrum.Batch[int64, Profile]) error {
-	rows, err := pool.Query(ctx, `select k.i, `+columns+` from unnest($1::bigint[]) with ordinality k(id, i) join users u on u.id = k.id`, batch.Keys())
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var i int
-		var p Profile
-		if err := rows.Scan(&i, &p.ID, &p.Name, &p.Email, &p.Bio, &p.UpdatedAt); err != nil {
-			return err
-		}
-		batch.SetAt(i-1, p)
-	}
-	return rows.Err()
 }
 
 // One is the plain query for one row.

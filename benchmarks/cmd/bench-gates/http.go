@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -90,7 +91,9 @@ func startGateway(b *pgusers.Server) (string, error) {
 	go func() { served <- g.Serve() }()
 	b.Closing(func() {
 		_ = g.Shutdown(ctx)
-		<-served
+		if err := <-served; err != nil {
+			fmt.Fprintln(os.Stderr, "bench-gates: the gateway ended:", err)
+		}
 	})
 	return g.Addr(), nil
 }

@@ -28,7 +28,7 @@ func pgDuels(b *pgusers.Server) ([]duel.Cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := b.Reader(pool, fulcrum.Policy{})
+	r, err := b.Reader(b.Addr(), 10, fulcrum.Policy{})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func pgDelayed(b *pgusers.Server, delay time.Duration) (duel.Cell, error) {
 	if err != nil {
 		return duel.Cell{}, err
 	}
-	r, err := b.Reader(pool, fulcrum.Policy{})
+	r, err := b.Reader(addr, 10, fulcrum.Policy{})
 	if err != nil {
 		return duel.Cell{}, err
 	}

@@ -78,7 +78,7 @@ func atDistance(out io.Writer, b *pgusers.Server, delay time.Duration, rounds in
 	if err != nil {
 		return err
 	}
-	reader, err := b.Reader(pool, fulcrum.Policy{})
+	reader, err := b.Reader(addr, 10, fulcrum.Policy{})
 	if err != nil {
 		return err
 	}
