@@ -34,9 +34,8 @@ func (c Class) String() string {
 // Option shapes one request. It is a small value: passing it allocates nothing.
 // Options given to the call win over those of the context.
 type Option struct {
-	class   Class
-	set     bool
-	patient bool
+	class Class
+	set   bool
 }
 
 // The options that choose a class.
@@ -46,18 +45,11 @@ var (
 	Bulk   = Option{class: ClassBulk, set: true}
 )
 
-// Patient says that the caller has nothing better to do: a query that runs for its
-// request alone may run on the caller's own goroutine even if its context can be
-// cancelled. That spares waking another one, some microseconds on an idle machine.
-// Such a Get then returns with the query, by its deadline, and not before.
-var Patient = Option{patient: true}
-
 // request is what a call's options and context say together.
 type request struct {
-	class   Class
-	patient bool
-	scope   string
-	trace   *Trace
+	class Class
+	scope string
+	trace *Trace
 }
 
 func (r *request) apply(opts []Option) {
@@ -65,7 +57,6 @@ func (r *request) apply(opts []Option) {
 		if o.set {
 			r.class = o.class
 		}
-		r.patient = r.patient || o.patient
 	}
 }
 

@@ -130,7 +130,7 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 			r.release(c)
 			return zero, r.refusal(verdict.Reason, req.class)
 		case dispatch.Run:
-			if alone || req.patient {
+			if alone {
 				r.run(verdict.Batch, leave)
 			} else {
 				go r.run(verdict.Batch, leave)

@@ -104,7 +104,7 @@ func (x *exchange) row(name, path string) {
 		return
 	}
 	ctx, cancel := x.context()
-	row, err := x.res.reader.Get(fulcrum.WithTrace(ctx, &x.trace), key, options[x.class], fulcrum.Patient)
+	row, err := x.res.reader.Get(fulcrum.WithTrace(ctx, &x.trace), key, options[x.class])
 	cancel()
 	if err != nil {
 		x.fail(x.report(err))
