@@ -1,0 +1,158 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/hist"
+)
+
+// Run offers the load and returns the step it makes. It takes warm-up, duration and
+// at most drain, and then a second at most until callers have noticed. The end of
+// ctx interrupts it: the step is then invalid. Its error is one of the Config.
+func Run(ctx context.Context, cfg Config) (*Step, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := newRun(cfg)
+	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	r.calls = calls
+	before := processTime()
+	if cfg.Callers > 0 {
+		r.closedLoop(ctx)
+	} else {
+		r.pace(ctx)
+	}
+	r.drain(ctx)
+	r.censor()
+	cancel()
+	r.leave()
+	return r.step(ctx.Err() != nil, processTime()-before), nil
+}
+
+// run is a run in progress. Times are since its epoch.
+type run struct {
+	cfg   Config
+	epoch time.Time
+	begin time.Duration // of the window, after the warm-up
+	end   time.Duration // of the window
+	cut   time.Duration // when the drain is over
+	calls context.Context
+
+	pool    pool
+	pending sync.WaitGroup // requests on their way
+	all     chan struct{}  // closed when none is, after the last was sent
+	rec     recorder
+}
+
+// recorder counts keys of requests that were due in the window.
+type recorder struct {
+	sent, good, failed, unsent, unfinished atomic.Uint64
+
+	completed atomic.Uint64 // answered well within the window, whenever they were due
+	lastSent  atomic.Int64  // ns
+	response  hist.Histogram
+	service   hist.Histogram
+	lag       hist.Histogram
+	firstByte hist.Histogram
+	censored  hist.Histogram // how long those without an answer had taken
+	errors    errorLog
+}
+
+func newRun(cfg Config) *run {
+	r := &run{cfg: cfg, epoch: time.Now(), begin: cfg.Warmup}
+	r.end = r.begin + cfg.Duration
+	r.cut = r.end + cfg.Drain
+	r.pool.most = cfg.Outstanding
+	return r
+}
+
+func (r *run) now() time.Duration { return time.Since(r.epoch) }
+
+// inWindow says whether what is due then is recorded.
+func (r *run) inWindow(due time.Duration) bool { return due >= r.begin && due < r.end }
+
+// A job is a request before it is sent.
+type job struct {
+	due time.Duration
+	seq uint64
+}
+
+// send hands a request to an idle worker, or to a new one.
+func (r *run) send(j job) {
+	w, isNew := r.pool.take()
+	if w == nil {
+		r.unsend(j.due, r.cut)
+		return
+	}
+	r.pending.Add(1)
+	if isNew {
+		w.init(r)
+		go w.loop(r)
+	}
+	w.book(j.due)
+	w.jobs <- j
+}
+
+// unsend accounts for a request that could not be sent, and will not be before the
+// moment until.
+func (r *run) unsend(due, until time.Duration) {
+	if !r.inWindow(due) {
+		return
+	}
+	n := uint64(r.cfg.Chunk)
+	r.rec.unsent.Add(n)
+	r.rec.lag.RecordN(until-due, n)
+	r.rec.censored.RecordN(until-due, n)
+}
+
+// drain waits until all have their answers or the time is over.
+func (r *run) drain(ctx context.Context) {
+	r.all = make(chan struct{})
+	go func() {
+		r.pending.Wait()
+		close(r.all)
+	}()
+	timer := time.NewTimer(r.cut - r.now())
+	defer timer.Stop()
+	select {
+	case <-r.all:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// censor accounts for all that are still on their way, or have not even begun.
+func (r *run) censor() {
+	now := r.now()
+	n := uint64(r.cfg.Chunk)
+	for _, w := range r.pool.stop() {
+		due, sent, had := w.retire()
+		switch {
+		case !had || !r.inWindow(due):
+		case !sent:
+			r.unsend(due, now)
+		default:
+			r.rec.unfinished.Add(n)
+			r.rec.censored.RecordN(now-due, n)
+		}
+	}
+}
+
+// goodbye is how long callers may take to notice that their context has ended.
+const goodbye = time.Second
+
+// leave waits for the callers that have been cut off, so that the next run does
+// not meet them.
+func (r *run) leave() {
+	timer := time.NewTimer(goodbye)
+	defer timer.Stop()
+	select {
+	case <-r.all:
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,297 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/load"
+	"github.com/fulcrum-data/fulcrum/store"
+)
+
+// StoreConfig says which rows to read.
+type StoreConfig struct {
+	// DSN of the database: sqlite:FILE or postgres://… Required.
+	DSN string
+	// Table or view. Required.
+	Table string
+	// Key holds the key's columns. Required.
+	Key []string
+	// Columns are read of each row. Required.
+	Columns []string
+	// Connections is the size of the pool that all strategies but dial share.
+	// Default 64, at least 6 and at most 10,000.
+	Connections int
+	// Window is how many keys and how long the strategy window waits for.
+	Window WindowConfig
+}
+
+// WindowConfig is a fixed window, as batchers with a timer have it.
+type WindowConfig struct {
+	// Keys that fill it. Default 50, at most 100,000.
+	Keys int
+	// Wait is how long after its first key it leaves, full or not. Default 10 ms, at
+	// most 1 min.
+	Wait time.Duration
+}
+
+const (
+	defaultWindowKeys = 50
+	defaultWindowWait = 10 * time.Millisecond
+	maxWindowKeys     = 100_000
+	maxWindowWait     = time.Minute
+	maxPool           = 10_000
+	leastPool         = 6 // what a Reader with the default policy uses
+
+	// BulkKeys is how many keys each caller of the strategy bulk has at hand.
+	BulkKeys = 20
+)
+
+// Strategies are the ways to read rows, in the order of the usual table:
+//
+//	dial     a connection for each request
+//	direct   a point query on a pooled connection
+//	window   a query for as many keys as come within a fixed time
+//	bulk     callers who have 20 keys at hand, and read them in one query
+//	fulcrum  a fulcrum.Reader with the default policy
+var Strategies = []string{"dial", "direct", "window", "bulk", "fulcrum"}
+
+func (c StoreConfig) withDefaults() (StoreConfig, error) {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&c.Connections, defaultConnections}, {&c.Window.Keys, defaultWindowKeys}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.Window.Wait == 0 {
+		c.Window.Wait = defaultWindowWait
+	}
+	switch {
+	case c.Connections < leastPool || c.Connections > maxPool:
+		return c, fmt.Errorf("%d connections are not between %d and %d", c.Connections, leastPool, maxPool)
+	case c.Window.Keys < 1 || c.Window.Keys > maxWindowKeys:
+		return c, fmt.Errorf("a window of %d keys is not between 1 and %d", c.Window.Keys, maxWindowKeys)
+	case c.Window.Wait < 0 || c.Window.Wait > maxWindowWait:
+		return c, fmt.Errorf("a window of %s is not between 0 and %s", c.Window.Wait, maxWindowWait)
+	}
+	return c, nil
+}
+
+// Store is a database that rows are read from through one of the Strategies.
+type Store struct {
+	cfg     StoreConfig
+	backend backend
+	table   counted
+	closers []func() error
+	singles chan *fulcrum.Reader[store.Key, []byte]
+}
+
+// A backend is what differs between databases.
+type backend interface {
+	store.DB
+	// dial makes what runs a point query on a connection of its own.
+	dial() func(ctx context.Context, key []string) error
+	// cpu is the processor time the database has used, if it can be known.
+	cpu() (time.Duration, bool)
+}
+
+// OpenStore opens the database and the table.
+func OpenStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b, err := openBackend(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, backend: b}
+	s.table.Table, err = b.Open(ctx, store.Resource{Name: "bench", Table: cfg.Table, Key: cfg.Key, Columns: cfg.Columns})
+	if err != nil {
+		_ = b.Close() // the first error says more
+		return nil, err
+	}
+	return s, s.openSingles()
+}
+
+func openBackend(ctx context.Context, cfg StoreConfig) (backend, error) {
+	kind, rest, _ := strings.Cut(cfg.DSN, ":")
+	switch kind {
+	case "sqlite":
+		return openSQLite(ctx, cfg, rest)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, cfg)
+	}
+	return nil, fmt.Errorf("the store %q is of no kind that is known: want sqlite:FILE or postgres://…", kind)
+}
+
+// Close ends the readers and closes the database.
+func (s *Store) Close() error {
+	for _, c := range s.closers {
+		_ = c() // they are idle by now
+	}
+	return s.backend.Close()
+}
+
+// Usage is what has been asked of the database since it was opened.
+type Usage struct {
+	Queries, Rows uint64
+	CPU           time.Duration
+	CPUKnown      bool // it is not for embedded and for remote databases
+}
+
+// Usage reads the counters.
+func (s *Store) Usage() Usage {
+	u := Usage{Queries: s.table.queries.Load(), Rows: s.table.rows.Load()}
+	u.CPU, u.CPUKnown = s.backend.cpu()
+	return u
+}
+
+// Sub is what was used since earlier.
+func (u Usage) Sub(earlier Usage) Usage {
+	return Usage{u.Queries - earlier.Queries, u.Rows - earlier.Rows, u.CPU - earlier.CPU, u.CPUKnown && earlier.CPUKnown}
+}
+
+// Probe asks for a row once, so that what is wrong shows before the load.
+func (s *Store) Probe(ctx context.Context, keys load.Keys) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return load.CallerFunc(s.direct).Call(ctx, load.Probe(keys))
+}
+
+// Strategy is a way to read, as a target, and how many keys its requests have.
+func (s *Store) Strategy(name string) (t load.Target, chunk int, err error) {
+	switch name {
+	case "dial":
+		return s.dialed(), 1, nil
+	case "direct":
+		return load.CallerFunc(s.direct), 1, nil
+	case "window":
+		return newWindow(s), 1, nil
+	case "bulk":
+		return load.CallerFunc(s.bulk), BulkKeys, nil
+	case "fulcrum":
+		return s.shared()
+	}
+	return nil, 0, fmt.Errorf("strategy %q is none of %s", name, strings.Join(Strategies, ", "))
+}
+
+// counted is a table that counts what it is asked.
+type counted struct {
+	store.Table
+	queries, rows atomic.Uint64
+}
+
+func (c *counted) one(ctx context.Context, key store.Key) ([]byte, error) {
+	c.queries.Add(1)
+	c.rows.Add(1)
+	return c.One(ctx, key)
+}
+
+func (c *counted) fetch(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
+	c.queries.Add(1)
+	c.rows.Add(uint64(b.Len()))
+	return c.Fetch(ctx, b)
+}
+
+// key reads a key as it was drawn: parts joined by slashes.
+func (s *Store) key(text string) (store.Key, error) { return s.table.ParseKey(parts(text)) }
+
+func parts(text string) []string { return strings.Split(text, "/") }
+
+func (s *Store) direct(ctx context.Context, r *load.Request) error {
+	key, err := s.key(r.Keys[0])
+	if err != nil {
+		return err
+	}
+	_, err = s.table.one(ctx, key)
+	return err
+}
+
+func (s *Store) dialed() load.Target {
+	query := s.backend.dial()
+	return load.CallerFunc(func(ctx context.Context, r *load.Request) error {
+		s.table.queries.Add(1)
+		s.table.rows.Add(1)
+		return query(ctx, parts(r.Keys[0]))
+	})
+}
+
+// shared is the library itself.
+func (s *Store) shared() (load.Target, int, error) {
+	reader, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{Name: "bench", Fetch: s.table.fetch, One: s.table.one})
+	if err != nil {
+		return nil, 0, err
+	}
+	s.closers = append(s.closers, shutdown(reader))
+	return load.CallerFunc(func(ctx context.Context, r *load.Request) error {
+		key, err := s.key(r.Keys[0])
+		if err != nil {
+			return err
+		}
+		_, err = reader.Get(ctx, key, classOptions[r.Class])
+		return err
+	}), 1, nil
+}
+
+var classOptions = [...]fulcrum.Option{fulcrum.ClassNormal: fulcrum.Normal, fulcrum.ClassUrgent: fulcrum.Urgent, fulcrum.ClassBulk: fulcrum.Bulk}
+
+func shutdown(r *fulcrum.Reader[store.Key, []byte]) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return r.Shutdown(ctx)
+	}
+}
+
+// openSingles makes readers that send all keys of a GetMany in one query, which is
+// how a table is asked for many keys by hand. One call at a time may use each.
+func (s *Store) openSingles() error {
+	s.singles = make(chan *fulcrum.Reader[store.Key, []byte], s.cfg.Connections)
+	for range s.cfg.Connections {
+		r, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
+			Fetch: s.table.fetch, Policy: fulcrum.Policy{InFlight: 1, Reserved: -1, MaxBatch: max(BulkKeys, s.cfg.Window.Keys)},
+		})
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, shutdown(r))
+		s.singles <- r
+	}
+	return nil
+}
+
+// many reads the rows of all keys with one query. A key without a row is an error
+// of its own.
+func (s *Store) many(ctx context.Context, keys []store.Key) (map[store.Key][]byte, error) {
+	select {
+	case r := <-s.singles:
+		defer func() { s.singles <- r }()
+		return r.GetMany(ctx, keys)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Store) bulk(ctx context.Context, r *load.Request) error {
+	keys := make([]store.Key, len(r.Keys))
+	for i, text := range r.Keys {
+		var err error
+		if keys[i], err = s.key(text); err != nil {
+			return err
+		}
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	rows, err := s.many(ctx, keys)
+	if err == nil && len(rows) < len(keys) {
+		err = fulcrum.ErrNotFound
+	}
+	return err
+}
