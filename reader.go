@@ -122,7 +122,6 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 		return zero, err
 	}
 	c := r.newCall(ctx, req, key)
-	alone := ctx.Done() == nil // nothing to leave for: the query may run on this goroutine
 	if req.class == ClassUrgent || !r.post(c) {
 		verdict := r.submit(c)
 		switch verdict.Action {
@@ -130,13 +129,13 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 			r.release(c)
 			return zero, r.refusal(verdict.Reason, req.class)
 		case dispatch.Run:
-			if alone {
+			if req.patient || ctx.Done() == nil { // nothing to leave for
 				r.run(verdict.Batch, leave)
 			} else {
 				go r.run(verdict.Batch, leave)
 			}
 		case dispatch.Lead:
-			if alone {
+			if ctx.Done() == nil {
 				r.lead(c)
 			} else {
 				go r.loop()
@@ -202,12 +201,12 @@ func (r *Reader[K, V]) note(v dispatch.Verdict[K, *call[K, V]]) {
 
 // await waits for the answer or for the caller's own end, whichever is first.
 func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (V, error) {
-	if done := ctx.Done(); done == nil {
-		<-c.ready
-	} else {
+	select {
+	case <-c.ready:
+	default: // a context may need a timer before it can say that it is done
 		select {
 		case <-c.ready:
-		case <-done:
+		case <-ctx.Done():
 			if r.cancel(c) {
 				r.release(c)
 				var zero V

@@ -241,6 +241,38 @@ func TestACallerLeavesAtOnceAndAlone(t *testing.T) {
 	})
 }
 
+// A patient caller stays with a query of its own, until its deadline; among others
+// it leaves when its context ends, like anybody.
+func TestAPatientCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var own bool
+		caller := make(chan string, 1)
+		r := newReader(t, fulcrum.ReaderConfig[int, string]{Policy: fulcrum.Policy{InFlight: 1},
+			Fetch: func(ctx context.Context, b *fulcrum.Batch[int, string]) error {
+				var stack [4096]byte
+				own = strings.Contains(string(stack[:runtime.Stack(stack[:], false)]), "TestAPatientCaller")
+				return pause(ctx, 2*time.Second)
+			}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		done := background(func() {
+			_, err := r.Get(ctx, 1, fulcrum.Patient)
+			caller <- fmt.Sprint(err)
+		})
+		synctest.Wait()
+		short, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		start := time.Now()
+		if _, err := r.Get(short, 2, fulcrum.Patient); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Millisecond {
+			t.Errorf("queued behind another: %v after %s", err, time.Since(start))
+		}
+		done()
+		if err := <-caller; err != context.DeadlineExceeded.Error() || time.Since(start) != time.Second || !own {
+			t.Errorf("alone: %s after %s, on its own goroutine: %t", err, time.Since(start), own)
+		}
+	})
+}
+
 // An abandoned query runs on: cancelling it would cost the driver its connection.
 func TestAnAbandonedQueryRunsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -523,7 +555,7 @@ func TestTraceTellsHowAGetWasServed(t *testing.T) {
 		traces := make([]fulcrum.Trace, 3)
 		together(3, func(i int) {
 			time.Sleep(time.Duration(i) * 100 * time.Microsecond)
-			mustGet(t, r, fulcrum.WithTrace(t.Context(), &traces[i]), i)
+			mustGet(t, r, t.Context(), i, fulcrum.Traced(&traces[i]))
 		})
 		want := []fulcrum.Trace{
 			{Reason: "idle", Keys: 1, Service: 1010 * time.Microsecond},

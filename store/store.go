@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/fulcrum-data/fulcrum"
 )
@@ -55,6 +56,15 @@ type Table interface {
 	Fetch(ctx context.Context, b *fulcrum.Batch[Key, []byte]) error
 	// One reads the row of one key with the plain query.
 	One(ctx context.Context, key Key) ([]byte, error)
+}
+
+// Punctual is implemented by a Table whose One returns by its context's deadline
+// whatever the database, the network or the disk do. Its callers can wait on their
+// own goroutine (see fulcrum.Patient).
+type Punctual interface {
+	Table
+	// Punctual says how much later than the deadline it may be.
+	Punctual() time.Duration
 }
 
 // ErrUnavailable says that the database could not be reached or did not answer;

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/config"
@@ -19,6 +21,7 @@ type serveCommand struct {
 // Run serves until SIGTERM or Ctrl-C, and then answers what it has taken on. A
 // database that does not answer at the start is an error; later it is waited for.
 func (c *serveCommand) Run(t terminal) error {
+	collectLess()
 	opened, log, err := configure(t.ctx, c.Config, t.stderr)
 	if err == nil {
 		if err = opened.gateway.Listen(); err != nil {
@@ -34,6 +37,16 @@ func (c *serveCommand) Run(t terminal) error {
 	leave(log, opened.db)
 	log.Info("stopped")
 	return nil
+}
+
+// collectLess lets the garbage collector wait until there are four times as much
+// garbage as live data, unless GOGC says otherwise. What lives in a gateway is some
+// megabytes; as Go has it, they would be searched dozens of times a second, which
+// costs a tenth of the throughput.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 // goodbyeTime is how long a database may take to see its connections closed.

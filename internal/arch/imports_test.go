@@ -35,6 +35,7 @@ var layers = []struct {
 	{"internal/model", leaf},
 	{"internal/pick", leaf},
 	{"internal/tune", leaf},
+	{"internal/watch", leaf},
 	{".", root},
 	{"cache/", adapter},
 	{"journal/", adapter},

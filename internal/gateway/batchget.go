@@ -28,9 +28,9 @@ func (x *exchange) batchGet(name string) {
 		return
 	}
 	asked := x.parse(named)
-	ctx, cancel := x.context()
+	ctx := x.begin()
 	rows, err := x.res.reader.GetMany(ctx, asked.keys, options[x.class])
-	cancel()
+	ctx.end()
 	if p := asked.sort(x, rows, err); p.kind != nil {
 		x.fail(p)
 		return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/watch"
 )
 
 // exchange is one request and its answer, with all that they need on the way.
@@ -32,6 +33,7 @@ type exchange struct {
 	parts     []string // of its key
 	buf       []byte   // its answer, if that must be put together
 	timing    []byte   // its Server-Timing
+	wait      lazy
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -53,6 +55,38 @@ var options = [...]fulcrum.Option{
 	fulcrum.ClassNormal: fulcrum.Normal,
 	fulcrum.ClassUrgent: fulcrum.Urgent,
 	fulcrum.ClassBulk:   fulcrum.Bulk,
+}
+
+// lazy is a request's context with a deadline, which is watched once somebody waits
+// for it: a request that goes alone needs none. It is for one goroutine.
+type lazy struct {
+	context.Context // the request's own
+	deadline        time.Time
+	watch           *watch.Watch
+	call            *watch.Call // nil until somebody waits
+}
+
+func (l *lazy) Deadline() (time.Time, bool) { return l.deadline, true }
+
+func (l *lazy) Done() <-chan struct{} {
+	if l.call == nil {
+		l.call = l.watch.Begin(l.Context, l.deadline)
+	}
+	return l.call.Done()
+}
+
+func (l *lazy) Err() error {
+	if l.call == nil {
+		return l.Context.Err()
+	}
+	return l.call.Err()
+}
+
+// end ends the watching.
+func (l *lazy) end() {
+	if l.call != nil {
+		l.watch.Finish(l.call)
+	}
 }
 
 // handle makes a handler of a function on an exchange. A panic there becomes a 500
@@ -141,9 +175,9 @@ func (x *exchange) readHeaders() bool {
 	return true
 }
 
-// context is the request's own with its deadline and its scope. Time begins to
-// count.
-func (x *exchange) context() (context.Context, context.CancelFunc) {
+// begin makes the request's context, with its deadline and its scope, for one
+// goroutine. Time begins to count.
+func (x *exchange) begin() *lazy {
 	x.started = time.Now()
 	if x.timeout > x.g.cfg.Timeout { // or the connection would close before the answer
 		c, end := http.NewResponseController(x.w), x.started.Add(x.timeout+slowest)
@@ -153,7 +187,8 @@ func (x *exchange) context() (context.Context, context.CancelFunc) {
 	if x.who != nil && x.who.scope != "" {
 		ctx = fulcrum.WithScope(ctx, x.who.scope)
 	}
-	return context.WithDeadline(ctx, x.started.Add(x.timeout))
+	x.wait = lazy{Context: ctx, deadline: x.started.Add(x.timeout), watch: x.g.watch}
+	return &x.wait
 }
 
 // send writes an answer with its headers.

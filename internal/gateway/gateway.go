@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/watch"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -25,9 +27,11 @@ type Gateway struct {
 	quiet     quiet
 	guard     guard
 	debug     bool         // requests are logged
+	watch     *watch.Watch // of the requests that wait
 	read      atomic.Int64 // when the database answered last, in ns since started
 
 	data, admin server
+	closeWatch  sync.Once
 }
 
 // resource is what one name stands for.
@@ -35,6 +39,7 @@ type resource struct {
 	name   string
 	table  store.Table
 	reader *fulcrum.Reader[store.Key, []byte]
+	wait   fulcrum.Option // whether its requests wait for their queries by themselves
 }
 
 // New opens the resources and makes their Readers. It listens nowhere yet.
@@ -43,7 +48,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, started: time.Now(), resources: make(map[string]*resource, len(cfg.Resources))}
+	g := &Gateway{cfg: cfg, started: time.Now(), resources: make(map[string]*resource, len(cfg.Resources)), watch: watch.New()}
 	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
 	var err error
 	if g.guard, err = newGuard(cfg); err != nil {
@@ -76,7 +81,11 @@ func (g *Gateway) open(ctx context.Context, r store.Resource) (*resource, error)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	return &resource{name: r.Name, table: table, reader: reader}, nil
+	res := &resource{name: r.Name, table: table, reader: reader}
+	if _, is := table.(store.Punctual); is {
+		res.wait = fulcrum.Patient
+	}
+	return res, nil
 }
 
 // Reader is the Reader of a resource, nil if there is no such resource.
@@ -98,7 +107,6 @@ type server struct {
 const (
 	headerTime  = 5 * time.Second  // a request's header must be there
 	bodyTime    = 30 * time.Second // its body too, or sooner if the request's time is less
-	idleTime    = 2 * time.Minute  // a connection may rest between requests
 	slowest     = 30 * time.Second // a client may take to read its answer
 	profileTime = 5 * time.Minute  // a profile may run
 )
@@ -112,7 +120,7 @@ func (g *Gateway) newServer(h http.Handler, longest time.Duration) *http.Server 
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       longest,
 		WriteTimeout:      longest,
-		IdleTimeout:       idleTime,
+		IdleTimeout:       longest, // as that of reading, or each request changes it twice
 		MaxHeaderBytes:    g.cfg.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelWarn),
 	}
@@ -166,7 +174,7 @@ func (g *Gateway) Serve() error {
 }
 
 func (s *server) serve() error {
-	err := s.http.Serve(s.listener)
+	err := s.http.Serve(listener{s.listener})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -182,6 +190,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	for _, r := range g.resources {
 		err = errors.Join(err, r.reader.Shutdown(ctx))
 	}
+	g.closeWatch.Do(g.watch.Close)
 	return errors.Join(err, g.admin.shutdown(ctx))
 }
 

@@ -103,9 +103,9 @@ func (x *exchange) row(name, path string) {
 		x.fail(problemOf(err))
 		return
 	}
-	ctx, cancel := x.context()
-	row, err := x.res.reader.Get(fulcrum.WithTrace(ctx, &x.trace), key, options[x.class])
-	cancel()
+	ctx := x.begin()
+	row, err := x.res.reader.Get(ctx, key, options[x.class], x.res.wait, fulcrum.Traced(&x.trace))
+	ctx.end()
 	if err != nil {
 		x.fail(x.report(err))
 		return

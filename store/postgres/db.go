@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/fulcrum-data/fulcrum/internal/watch"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -21,7 +22,7 @@ type DB struct {
 	cfg    Config
 	closed atomic.Bool
 	conns  sync.Map // *pgx.Conn → nothing: all that are open
-	watch  watch
+	watch  *watch.Watch
 }
 
 var _ store.DB = (*DB)(nil)
@@ -38,7 +39,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{cfg: cfg, watch: watch{closed: make(chan struct{})}}
+	db := &DB{cfg: cfg, watch: watch.New()}
 	pc.AfterConnect = db.connected
 	pc.BeforeClose = func(c *pgx.Conn) { db.conns.Delete(c) }
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
@@ -91,7 +92,7 @@ func (db *DB) Close() error {
 		return true
 	})
 	db.pool.Close()
-	close(db.watch.closed)
+	db.watch.Close()
 	return nil
 }
 
@@ -113,8 +114,8 @@ func (db *DB) run(ctx context.Context, f func(context.Context, *pgx.Conn) error)
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	bounded := db.watch.begin(ctx, db.cfg.Timeout)
-	defer db.watch.finish(bounded)
+	bounded := db.watch.Begin(ctx, time.Now().Add(db.cfg.Timeout))
+	defer db.watch.Finish(bounded)
 	for attempt := 1; ; attempt++ {
 		conn, err := db.attempt(bounded, f)
 		if err == nil {

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/watch"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -22,11 +24,14 @@ type table struct {
 	db       *DB
 	resource store.Resource
 	plan     atomic.Pointer[plan]
-	reopen   sync.Mutex   // one at a time makes a new plan
-	rowSize  atomic.Int64 // bytes of a row's JSON, lately
+	reopen   chan struct{} // full while somebody makes a new plan
+	rowSize  atomic.Int64  // bytes of a row's JSON, lately
 }
 
-var _ store.Table = (*table)(nil)
+var _ store.Punctual = (*table)(nil)
+
+// Punctual is the grain of the watch that ends calls; all waiting is under it.
+func (t *table) Punctual() time.Duration { return watch.Grain }
 
 // A plan is how a resource is read as long as its columns keep their types.
 type plan struct {
@@ -54,7 +59,7 @@ func newStatement(sql string) statement {
 // errors are *store.ConfigError, or those of Ping.
 func (db *DB) Open(ctx context.Context, r store.Resource) (store.Table, error) {
 	r.Key, r.Columns = slices.Clone(r.Key), slices.Clone(r.Columns)
-	t := &table{db: db, resource: r}
+	t := &table{db: db, resource: r, reopen: make(chan struct{}, 1)}
 	t.rowSize.Store(firstRowSize)
 	p, err := t.makePlan(ctx)
 	if err != nil {
@@ -139,8 +144,12 @@ func (p *plan) reads(sd *pgconn.StatementDescription) bool {
 
 // refresh makes a new plan after the table has changed.
 func (t *table) refresh(ctx context.Context, old *plan) error {
-	t.reopen.Lock()
-	defer t.reopen.Unlock()
+	select {
+	case t.reopen <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-t.reopen }()
 	if t.plan.Load() != old {
 		return nil
 	}

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,9 +25,6 @@ import (
 
 	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
 	"github.com/fulcrum-data/fulcrum/benchmarks/pgusers"
-	"github.com/fulcrum-data/fulcrum/internal/gateway"
-	"github.com/fulcrum-data/fulcrum/store"
-	"github.com/fulcrum-data/fulcrum/store/postgres"
 )
 
 // httpCells compares the gateway with a plain handler over the same database.
@@ -42,17 +42,19 @@ func httpCells() ([]duel.Cell, func(), error) {
 }
 
 func httpDuels(b *pgusers.Server) ([]duel.Cell, error) {
-	pool, err := b.Pool(b.Addr(), 10)
+	dir, err := os.MkdirTemp("", "bench-gates-*")
 	if err != nil {
 		return nil, err
 	}
-	plain := httptest.NewServer(plainHandler(pool))
-	b.Closing(plain.Close)
-	ours, err := startGateway(b)
+	b.Closing(func() { _ = os.RemoveAll(dir) })
+	theirs, err := startPlain(b)
 	if err != nil {
 		return nil, err
 	}
-	theirs := plain.Listener.Addr().String()
+	ours, err := startGateway(b, dir)
+	if err != nil {
+		return nil, err
+	}
 	if err := sameAnswers(ours, theirs); err != nil {
 		return nil, err
 	}
@@ -69,33 +71,97 @@ func httpDuels(b *pgusers.Server) ([]duel.Cell, error) {
 	return cells, nil
 }
 
-// startGateway starts ours and returns its address.
-func startGateway(b *pgusers.Server) (string, error) {
-	ctx := context.Background()
-	db, err := postgres.Open(ctx, postgres.Config{DSN: b.DSN()})
+const gatewayConfig = `
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+store: %q
+resources:
+  users: {table: users, key: id, columns: [id, name, email, bio, updated_at]}
+`
+
+// startGateway starts ours, the program that people deploy, and returns its address.
+func startGateway(b *pgusers.Server, dir string) (string, error) {
+	file, program := filepath.Join(dir, "fulcrum.yaml"), filepath.Join(dir, "fulcrum")
+	if err := os.WriteFile(file, fmt.Appendf(nil, gatewayConfig, b.DSN()), 0o600); err != nil {
+		return "", err
+	}
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/fulcrum-data/fulcrum").Output()
 	if err != nil {
 		return "", err
 	}
-	b.Closing(func() { _ = db.Close() })
-	g, err := gateway.New(ctx, gateway.Config{
-		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", DB: db, Log: slog.New(slog.DiscardHandler),
-		Resources: []store.Resource{{Name: "users", Table: "users", Key: []string{"id"}, Columns: []string{"id", "name", "email", "bio", "updated_at"}}},
-	})
+	build := exec.Command("go", "build", "-o", program, "./cmd/fulcrum")
+	build.Dir, build.Stderr = strings.TrimSpace(string(root)), os.Stderr
+	if err := build.Run(); err != nil {
+		return "", err
+	}
+	return start(b, exec.Command(program, "serve", "-c", file))
+}
+
+// startPlain starts theirs: this program once more, as a plain server.
+func startPlain(b *pgusers.Server) (string, error) {
+	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	if err := g.Listen(); err != nil {
+	return start(b, exec.Command(self, "-serve-plain", b.DSN()))
+}
+
+var serving = regexp.MustCompile(`data\S*http://([0-9.:]+)`)
+
+// start starts a server and waits until it says where it listens. Each server is a
+// process of its own, as they are where people use them.
+func start(b *pgusers.Server, cmd *exec.Cmd) (addr string, err error) {
+	out, err := cmd.StderrPipe()
+	if err != nil {
 		return "", err
 	}
-	served := make(chan error, 1)
-	go func() { served <- g.Serve() }()
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
 	b.Closing(func() {
-		_ = g.Shutdown(ctx)
-		if err := <-served; err != nil {
-			fmt.Fprintln(os.Stderr, "bench-gates: the gateway ended:", err)
-		}
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
 	})
-	return g.Addr(), nil
+	lines := bufio.NewScanner(out)
+	var said []string
+	for lines.Scan() {
+		said = append(said, lines.Text())
+		if at := serving.FindStringSubmatch(lines.Text()); at != nil {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return at[1], nil
+		}
+	}
+	return "", fmt.Errorf("%s did not start: %s", cmd.Path, strings.Join(said, "; "))
+}
+
+// servePlain is theirs, until it is interrupted.
+func servePlain(dsn string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns, cfg.MinConns = 10, 10
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "data=http://%s\n", listener.Addr())
+	server := &http.Server{Handler: plainHandler(pool)}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // plainHandler is what one writes first: a pooled query for each request.

@@ -31,7 +31,15 @@ func main() {
 	pairs := flag.Int("pairs", 15, "interleaved pairs per cell")
 	each := flag.Duration("each", 300*time.Millisecond, "length of each run")
 	only := flag.String("only", "", "comma-separated suites; all if empty")
+	plain := flag.String("serve-plain", "", "be the plain HTTP server over this PostgreSQL, which the http suite starts")
 	flag.Parse()
+	if *plain != "" {
+		if err := servePlain(*plain); err != nil {
+			fmt.Fprintln(os.Stderr, "bench-gates:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ok, err := run(*pairs, *each, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-gates:", err)
