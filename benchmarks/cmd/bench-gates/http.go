@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,78 +228,14 @@ func sameAnswers(ours, theirs string) error {
 	return nil
 }
 
-// client is one connection that asks for rows. It reads no more of an answer than
-// it must, so that little of the machine goes into asking.
-type client struct {
-	conn net.Conn
-	in   *bufio.Reader
-	out  []byte
-}
-
-var lengthHeader = []byte("Content-Length: ")
-
-func (c *client) get(id int64) error {
-	c.out = append(c.out[:0], "GET /v1/users/"...)
-	c.out = strconv.AppendInt(c.out, id, 10)
-	c.out = append(c.out, " HTTP/1.1\r\nHost: localhost\r\n\r\n"...)
-	if _, err := c.conn.Write(c.out); err != nil {
-		return err
-	}
-	status, err := c.in.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("key %d: %q", id, status)
-	}
-	length := 0
-	for {
-		line, err := c.in.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) == 2 {
-			break
-		}
-		if bytes.HasPrefix(line, lengthHeader) {
-			for _, digit := range line[len(lengthHeader) : len(line)-2] {
-				length = length*10 + int(digit-'0')
-			}
-		}
-	}
-	return c.body(id, length)
-}
-
-func (c *client) body(id int64, length int) error {
-	body, err := c.in.Peek(length)
-	if err != nil {
-		return err
-	}
-	if want := strconv.AppendInt([]byte(`{"id":`), id, 10); !bytes.HasPrefix(body, append(want, ',')) {
-		return fmt.Errorf("key %d was answered with %.40q", id, body)
-	}
-	_, err = c.in.Discard(length)
-	return err
-}
-
 // overHTTP is a closed loop over so many connections, made once and kept.
 func overHTTP(addr string, conns int) func(time.Duration) (float64, error) {
-	open := sync.OnceValues(func() ([]*client, error) {
-		clients := make([]*client, conns)
-		for i := range clients {
-			conn, err := net.Dial("tcp", addr)
-			if err != nil {
-				return nil, err
-			}
-			clients[i] = &client{conn: conn, in: bufio.NewReader(conn)}
-		}
-		return clients, nil
-	})
+	open := sync.OnceValues(func() (*clients, error) { return dial(addr, conns) })
 	return func(d time.Duration) (float64, error) {
-		clients, err := open()
+		c, err := open()
 		if err != nil {
 			return 0, err
 		}
-		return duel.Load{Callers: conns, Op: func(caller, _ int) error { return clients[caller].get(pgusers.RandomID()) }}.Run(d)
+		return c.run(d)
 	}
 }
