@@ -30,6 +30,7 @@ var layers = []struct {
 	layer layer
 }{
 	{"internal/dispatch", leaf},
+	{"internal/events", leaf},
 	{"internal/hist", leaf},
 	{"internal/mode", leaf},
 	{"internal/model", leaf},
