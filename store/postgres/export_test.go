@@ -5,9 +5,9 @@ import "github.com/fulcrum-data/fulcrum/store"
 // FetchSQL is the statement that reads batches of a table.
 func FetchSQL(t store.Table) string { return t.(*table).plan.Load().fetch.sql }
 
-// Stat counts the pool's connections: those that are there or being made or
-// closed, and those in use.
+// Stat counts the pool's connections, those that are being made among them, and
+// those in use.
 func (db *DB) Stat() (total, acquired int) {
 	s := db.pool.Stat()
-	return int(s.TotalConns()) + int(s.ConstructingConns()), int(s.AcquiredConns())
+	return int(s.TotalConns()), int(s.AcquiredConns())
 }
