@@ -105,9 +105,6 @@ func FuzzPath(f *testing.F) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.URL = method, u
 		h.ServeHTTP(w, r)
-		if w.Code == http.StatusTemporaryRedirect && !strings.HasPrefix(u.EscapedPath(), prefix) {
-			return // the mux tidies up a path that holds no key
-		}
 		checkAnswer(t, w)
 		segments := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/v1/things/"), "/")
 		if w.Code != 200 || len(segments) != 1 || method != "GET" || !strings.HasPrefix(u.EscapedPath(), "/v1/things/") {

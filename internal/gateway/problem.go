@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
@@ -118,7 +119,7 @@ func (p problem) append(b []byte, instance string) []byte {
 
 // explain serves /problems/{code}, which the type of every problem points to.
 func explain(x *exchange) {
-	k := kinds[x.r.PathValue("code")]
+	k := kinds[strings.TrimPrefix(x.r.URL.Path, problems)]
 	if k == nil {
 		x.fail(problem{kind: unknownPath})
 		return

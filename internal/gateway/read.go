@@ -11,30 +11,34 @@ import (
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
-const prefix = "/v1/"
+// Where the paths of rows and of explanations begin.
+const (
+	prefix   = "/v1/"
+	problems = "/problems/"
+)
 
-// Data is the handler of the data listener.
+// Data is the handler of the data listener. There is no mux in it: a mux tidies up
+// paths, and a path that is tidied up may name another key.
 func (g *Gateway) Data() http.Handler {
-	rows := g.handle((*exchange).serve)
-	mux := http.NewServeMux()
-	mux.Handle("/problems/{code}", g.handle(explain))
-	nothing := g.handle(func(x *exchange) { x.fail(problem{kind: unknownPath}) })
-	mux.Handle("/", nothing)
-	mux.Handle("/v1", nothing)
-	unclean := g.handle(func(x *exchange) { x.fail(problem{kind: badPath}) })
+	rows, problem := g.handle((*exchange).serve), g.handle(explain)
+	nothing, unclean := g.handle(refuseAs(unknownPath)), g.handle(refuseAs(badPath))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := rawPath(r.URL); {
 		case !strings.HasPrefix(path, "/"): // OPTIONS * and CONNECT
 			nothing.ServeHTTP(w, r)
-		case !clean(path): // the mux would redirect to another key
+		case !clean(path):
 			unclean.ServeHTTP(w, r)
-		case strings.HasPrefix(path, prefix): // most requests: the mux would only cost them
+		case strings.HasPrefix(path, prefix):
 			rows.ServeHTTP(w, r)
+		case strings.HasPrefix(path, problems):
+			problem.ServeHTTP(w, r)
 		default:
-			mux.ServeHTTP(w, r)
+			nothing.ServeHTTP(w, r)
 		}
 	})
 }
+
+func refuseAs(k *kind) func(*exchange) { return func(x *exchange) { x.fail(problem{kind: k}) } }
 
 // rawPath is the path as the client sent it, except where it has only one reading.
 func rawPath(u *url.URL) string {
