@@ -44,6 +44,11 @@ type Config struct {
 	// Seed of due times, keys and classes: the same seed, the same load.
 	Seed uint64
 
+	// Window is called on a goroutine of its own as the window begins, and as it
+	// ends, so that what the step costs elsewhere can be read. A step that is
+	// interrupted may do without. Default nobody is told.
+	Window func(begins bool)
+
 	waiter func() waiter // default the precise one; tests put virtual time here
 }
 

@@ -41,6 +41,11 @@ func ParseKeys(spec string) (Keys, error) {
 	return Keys{draw: draw, spec: spec}, err
 }
 
+// AmongKeys draws from a list, all alike. The text says in a report what they are.
+func AmongKeys(list []string, text string) Keys {
+	return Keys{draw: func(rnd *rand.Rand, _ uint64) string { return list[rnd.IntN(len(list))] }, spec: text}
+}
+
 // String is the text it was read from.
 func (k Keys) String() string { return k.spec }
 

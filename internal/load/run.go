@@ -21,7 +21,7 @@ func Run(ctx context.Context, cfg Config) (*Step, error) {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r.calls = calls
-	before := processTime()
+	told := r.tellWindow()
 	if cfg.Callers > 0 {
 		r.closedLoop(ctx)
 	} else {
@@ -30,8 +30,9 @@ func Run(ctx context.Context, cfg Config) (*Step, error) {
 	r.drain(ctx)
 	r.censor()
 	cancel()
+	told(ctx)
 	r.leave()
-	return r.step(ctx.Err() != nil, processTime()-before), nil
+	return r.step(ctx.Err() != nil), nil
 }
 
 // run is a run in progress. Times are since its epoch.
@@ -61,6 +62,8 @@ type recorder struct {
 	firstByte hist.Histogram
 	censored  hist.Histogram // how long those without an answer had taken
 	errors    errorLog
+
+	cpuBegin, cpuEnd atomic.Int64 // ns of this process, at the window's ends
 }
 
 func newRun(cfg Config) *run {
@@ -72,6 +75,45 @@ func newRun(cfg Config) *run {
 }
 
 func (r *run) now() time.Duration { return time.Since(r.epoch) }
+
+// tellWindow looks at the clock of the processor as the window begins and ends, and
+// has Config.Window called. What it returns sees to it that that is done, unless the
+// step was interrupted.
+func (r *run) tellWindow() (told func(context.Context)) {
+	var calls sync.WaitGroup
+	at := func(when time.Duration, begins bool) *time.Timer {
+		calls.Add(1)
+		return time.AfterFunc(when-r.now(), func() {
+			defer calls.Done()
+			r.edge(begins)
+		})
+	}
+	begins, ends := at(r.begin, true), at(r.end, false)
+	return func(ctx context.Context) {
+		for _, t := range []*time.Timer{begins, ends} {
+			if !t.Stop() {
+				continue
+			}
+			if ctx.Err() == nil { // the window is over, and its timer a little late
+				r.edge(t == begins)
+			}
+			calls.Done()
+		}
+		calls.Wait()
+	}
+}
+
+// edge is one end of the window.
+func (r *run) edge(begins bool) {
+	if begins {
+		r.rec.cpuBegin.Store(int64(processTime()))
+	} else {
+		r.rec.cpuEnd.Store(int64(processTime()))
+	}
+	if r.cfg.Window != nil {
+		r.cfg.Window(begins)
+	}
+}
 
 // inWindow says whether what is due then is recorded.
 func (r *run) inWindow(due time.Duration) bool { return due >= r.begin && due < r.end }

@@ -375,3 +375,31 @@ func TestConfigRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What a step costs elsewhere is read at the edges of its window.
+func TestWindowIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		cfg       Config
+		interrupt time.Duration
+		want      string
+	}{
+		{"open loop", Config{Rate: 100, Duration: 2 * time.Second, Warmup: time.Second}, time.Hour, "[true 1s false 3s]"},
+		{"closed loop", Config{Callers: 3, Duration: 2 * time.Second}, time.Hour, "[true 0s false 2s]"},
+		{"interrupted", Config{Rate: 100, Duration: 2 * time.Second, Warmup: time.Second}, 2 * time.Second, "[true 1s]"},
+		{"interrupted at once", Config{Rate: 100, Duration: 2 * time.Second, Warmup: time.Second}, time.Millisecond, "[]"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), c.interrupt)
+			defer cancel()
+			epoch := time.Now()
+			told := []any{}
+			cfg := c.cfg
+			cfg.Target, cfg.waiter = freezing(0, 0), func() waiter { return virtual{} }
+			cfg.Window = func(begins bool) { told = append(told, begins, time.Since(epoch).Round(10*time.Millisecond)) }
+			if _, err := Run(ctx, cfg); err != nil || fmt.Sprint(told) != c.want {
+				t.Errorf("%s: %v %v, want %s", c.name, err, told, c.want)
+			}
+		})
+	}
+}

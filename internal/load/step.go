@@ -29,11 +29,11 @@ type Step struct {
 	Least     hist.Snapshot // of the censored: what the response was at least
 
 	Errors      []ErrorCount  // the most frequent first
-	CPU         time.Duration // processor time of this process, warm-up and drain included
+	CPU         time.Duration // processor time of this process within the window; 0 if interrupted
 	Interrupted bool          // the context ended before the step did
 }
 
-func (r *run) step(interrupted bool, cpu time.Duration) *Step {
+func (r *run) step(interrupted bool) *Step {
 	rec := &r.rec
 	s := &Step{
 		Callers: r.cfg.Callers, Duration: r.cfg.Duration,
@@ -42,7 +42,7 @@ func (r *run) step(interrupted bool, cpu time.Duration) *Step {
 		Sending:  max(r.cfg.Duration, time.Duration(rec.lastSent.Load())-r.begin),
 		Response: rec.response.Snapshot(), Service: rec.service.Snapshot(), FirstByte: rec.firstByte.Snapshot(),
 		Lag: rec.lag.Snapshot(), Least: rec.censored.Snapshot(),
-		Errors: rec.errors.sorted(), CPU: cpu, Interrupted: interrupted,
+		Errors: rec.errors.sorted(), CPU: max(0, time.Duration(rec.cpuEnd.Load()-rec.cpuBegin.Load())), Interrupted: interrupted,
 	}
 	s.Due = s.Sent + s.Unsent
 	return s

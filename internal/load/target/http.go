@@ -235,6 +235,7 @@ type transportCaller struct {
 	run    context.Context // the last one
 	traced context.Context // run, with the trace
 	first  atomic.Int64    // ns of the clock
+	sent   atomic.Int32    // how often net/http has sent the request
 }
 
 // Call gets the URL and reads the body.
@@ -247,14 +248,23 @@ func (c *transportCaller) Call(ctx context.Context, r *load.Request) error {
 		c.run = ctx
 		c.traced = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			GotFirstResponseByte: func() { c.first.Store(time.Now().UnixNano()) },
+			WroteRequest: func(i httptrace.WroteRequestInfo) {
+				if i.Err == nil {
+					c.sent.Add(1)
+				}
+			},
 		})
 	}
+	c.sent.Store(0)
 	begin := time.Now()
 	res, err := c.transport.RoundTrip(req.WithContext(c.traced))
 	if err != nil {
 		return plain(err)
 	}
 	a := answer{status: res.Status, code: res.StatusCode, body: readAll(res)}
+	if c.sent.Load() > 1 { // net/http asks again, which would hide that the server hung up
+		return errHungUp
+	}
 	r.FirstByte = time.Duration(c.first.Load() - begin.UnixNano())
 	return a.judge()
 }

@@ -2,19 +2,16 @@ package target
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store/postgres"
 )
 
 type postgresBackend struct {
 	*postgres.DB
-	cfg  StoreConfig
 	conn *pgx.ConnConfig
 	proc serverTime
 }
@@ -28,7 +25,7 @@ func openPostgres(ctx context.Context, cfg StoreConfig) (backend, error) {
 	if err != nil { // postgres.Open has parsed it
 		return nil, err
 	}
-	return postgresBackend{db, cfg, conn, findServer(ctx, conn)}, nil
+	return postgresBackend{db, conn, findServer(ctx, conn)}, nil
 }
 
 func (b postgresBackend) cpu() (time.Duration, bool) { return b.proc.used() }
@@ -37,8 +34,8 @@ func (b postgresBackend) cpu() (time.Duration, bool) { return b.proc.used() }
 const goodbyeTime = time.Second
 
 // dial connects for each request, as code without a pool does.
-func (b postgresBackend) dial() func(context.Context, []string) error {
-	query := pointQuery(b.cfg, func(i int) string { return "$" + strconv.Itoa(i+1) })
+func (b postgresBackend) dial(cfg StoreConfig) func(context.Context, []string) error {
+	query := pointQuery(cfg, func(i int) string { return "$" + strconv.Itoa(i+1) })
 	return func(ctx context.Context, key []string) error {
 		c, err := pgx.ConnectConfig(ctx, b.conn.Copy())
 		if err != nil {
@@ -70,7 +67,7 @@ func first(rows pgx.Rows, err error) error {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("%w by the plain query", fulcrum.ErrNotFound)
+		return errNoRow
 	}
 	return nil
 }

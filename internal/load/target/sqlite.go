@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -15,56 +16,72 @@ import (
 
 type sqliteBackend struct {
 	*sqlite.DB
-	cfg  StoreConfig
 	path string
 }
 
-func openSQLite(ctx context.Context, cfg StoreConfig, path string) (backend, error) {
-	path = strings.TrimPrefix(path, "//")
+func openSQLite(ctx context.Context, cfg StoreConfig) (backend, error) {
+	path := strings.TrimPrefix(strings.TrimPrefix(cfg.DSN, "sqlite:"), "//")
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Conns: min(cfg.Connections, 1000)})
 	if err != nil {
 		return nil, err
 	}
-	return sqliteBackend{db, cfg, path}, nil
+	return sqliteBackend{db, path}, nil
 }
 
 // cpu is not known: the database is a part of this process.
 func (sqliteBackend) cpu() (time.Duration, bool) { return 0, false }
 
 // dial opens the file for each request, as code without a pool does.
-func (b sqliteBackend) dial() func(context.Context, []string) error {
-	full, err := filepath.Abs(b.path)
-	dsn := (&url.URL{Scheme: "file", Path: full, RawQuery: "mode=ro"}).String()
-	query := pointQuery(b.cfg, func(int) string { return "?" })
+func (b sqliteBackend) dial(cfg StoreConfig) func(context.Context, []string) error {
+	query := pointQuery(cfg, func(int) string { return "?" })
 	return func(ctx context.Context, key []string) error {
-		if err != nil {
-			return err
-		}
-		db, err := sql.Open("sqlite", dsn)
+		db, err := b.reopen()
 		if err != nil {
 			return err
 		}
 		defer db.Close()
 		row := db.QueryRowContext(ctx, query, values[string, any](key)...)
-		return row.Scan(places(len(b.cfg.Columns))...)
+		if err := row.Scan(places(len(cfg.Columns))...); !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return errNoRow
 	}
+}
+
+// reopen opens the file through the usual interface, to be read alone.
+func (b sqliteBackend) reopen() (*sql.DB, error) {
+	full, err := filepath.Abs(b.path)
+	if err != nil {
+		return nil, err
+	}
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: full, RawQuery: "mode=ro"}).String())
 }
 
 // pointQuery reads one row. Columns and table come from the command line of whoever
 // owns the database; quoted, they can only be names.
 func pointQuery(cfg StoreConfig, place func(i int) string) string {
-	columns, where := make([]string, len(cfg.Columns)), make([]string, len(cfg.Key))
-	for i, c := range cfg.Columns {
-		columns[i] = quote(c)
-	}
+	where := make([]string, len(cfg.Key))
 	for i, k := range cfg.Key {
 		where[i] = quote(k) + " = " + place(i)
 	}
-	table := strings.Split(cfg.Table, ".")
-	for i := range table {
-		table[i] = quote(table[i])
+	return "select " + quoteAll(cfg.Columns) + " from " + quoteTable(cfg.Table) + " where " + strings.Join(where, " and ")
+}
+
+func quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = quote(n)
 	}
-	return "select " + strings.Join(columns, ", ") + " from " + strings.Join(table, ".") + " where " + strings.Join(where, " and ")
+	return strings.Join(quoted, ", ")
+}
+
+// quoteTable quotes the parts of schema.table.
+func quoteTable(name string) string {
+	parts := strings.Split(name, ".")
+	for i := range parts {
+		parts[i] = quote(parts[i])
+	}
+	return strings.Join(parts, ".")
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

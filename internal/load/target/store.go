@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,11 +18,12 @@ import (
 type StoreConfig struct {
 	// DSN of the database: sqlite:FILE or postgres://… Required.
 	DSN string
-	// Table or view. Required.
+	// Table or view. Default the only table with a primary key, or users if it is one
+	// of several.
 	Table string
-	// Key holds the key's columns. Required.
+	// Key holds the key's columns. Default the table's primary key.
 	Key []string
-	// Columns are read of each row. Required.
+	// Columns are read of each row. Default all.
 	Columns []string
 	// Connections is the size of the pool that all strategies but dial share.
 	// Default 64, at least 6 and at most 10,000.
@@ -96,12 +98,26 @@ type Store struct {
 type backend interface {
 	store.DB
 	// dial makes what runs a point query on a connection of its own.
-	dial() func(ctx context.Context, key []string) error
+	dial(StoreConfig) func(ctx context.Context, key []string) error
+	// shapes are the tables and views there are.
+	shapes(ctx context.Context) ([]shape, error)
+	// sample reads some keys, at most so many, each as its parts.
+	sample(ctx context.Context, cfg StoreConfig, most int) ([][]string, error)
 	// cpu is the processor time the database has used, if it can be known.
 	cpu() (time.Duration, bool)
 }
 
-// OpenStore opens the database and the table.
+// Check says what is wrong with a configuration before anything is opened.
+func (c StoreConfig) Check() error {
+	if _, err := kindOf(c.DSN); err != nil {
+		return err
+	}
+	_, err := c.withDefaults()
+	return err
+}
+
+// OpenStore opens the database and the table. What does not fit the table is a
+// *store.ConfigError.
 func OpenStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -112,23 +128,41 @@ func OpenStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, backend: b}
-	s.table.Table, err = b.Open(ctx, store.Resource{Name: "bench", Table: cfg.Table, Key: cfg.Key, Columns: cfg.Columns})
-	if err != nil {
+	if err := s.open(ctx); err != nil {
 		_ = b.Close() // the first error says more
 		return nil, err
 	}
-	return s, s.openSingles()
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := s.cfg.complete(ctx, s.backend); err != nil {
+		return err
+	}
+	var err error
+	s.table.Table, err = s.backend.Open(ctx, store.Resource{Name: "bench", Table: s.cfg.Table, Key: s.cfg.Key, Columns: s.cfg.Columns})
+	if err != nil {
+		return err
+	}
+	return s.openSingles()
 }
 
 func openBackend(ctx context.Context, cfg StoreConfig) (backend, error) {
-	kind, rest, _ := strings.Cut(cfg.DSN, ":")
-	switch kind {
-	case "sqlite":
-		return openSQLite(ctx, cfg, rest)
-	case "postgres", "postgresql":
-		return openPostgres(ctx, cfg)
+	open, err := kindOf(cfg.DSN)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the store %q is of no kind that is known: want sqlite:FILE or postgres://…", kind)
+	return open(ctx, cfg)
+}
+
+func kindOf(dsn string) (func(context.Context, StoreConfig) (backend, error), error) {
+	switch kind, _, _ := strings.Cut(dsn, ":"); kind {
+	case "sqlite":
+		return openSQLite, nil
+	case "postgres", "postgresql":
+		return openPostgres, nil
+	}
+	return nil, errors.New("a store of no kind that is known: want sqlite:FILE or postgres://…") // a DSN may hold a password
 }
 
 // Close ends the readers and closes the database.
@@ -215,7 +249,7 @@ func (s *Store) direct(ctx context.Context, r *load.Request) error {
 }
 
 func (s *Store) dialed() load.Target {
-	query := s.backend.dial()
+	query := s.backend.dial(s.cfg)
 	return load.CallerFunc(func(ctx context.Context, r *load.Request) error {
 		s.table.queries.Add(1)
 		s.table.rows.Add(1)

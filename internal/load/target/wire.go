@@ -30,7 +30,7 @@ type wires struct {
 type wire struct {
 	net.Conn
 	in        *bufio.Reader
-	used      bool   // a request was answered on it
+	raw       syscall.RawConn
 	interrupt func() // makes what is under way fail
 }
 
@@ -51,14 +51,12 @@ func (p *wires) take(ctx context.Context) (*wire, error) {
 			return nil, ctx.Err()
 		}
 	}
-	p.mu.Lock()
-	if last := len(p.idle) - 1; last >= 0 {
-		w := p.idle[last]
-		p.idle = p.idle[:last]
-		p.mu.Unlock()
-		return w, nil
+	for w := p.pop(); w != nil; w = p.pop() {
+		if w.in.Buffered() == 0 && quiet(w.raw) {
+			return w, nil
+		}
+		w.Close() // the server has closed it while nobody used it
 	}
-	p.mu.Unlock()
 	w, err := p.dial(ctx)
 	if err != nil {
 		<-p.slots
@@ -66,13 +64,31 @@ func (p *wires) take(ctx context.Context) (*wire, error) {
 	return w, err
 }
 
+// pop takes an idle connection, nil if there is none.
+func (p *wires) pop() *wire {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	w := p.idle[last]
+	p.idle = p.idle[:last]
+	return w
+}
+
 func (p *wires) dial(ctx context.Context) (*wire, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", p.addr)
 	if err != nil {
+		return nil, plain(err)
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		conn.Close()
 		return nil, err
 	}
-	w := &wire{Conn: conn, in: bufio.NewReaderSize(conn, wireBuffer)}
+	w := &wire{Conn: conn, in: bufio.NewReaderSize(conn, wireBuffer), raw: raw}
 	w.interrupt = func() { _ = conn.SetDeadline(time.Now()) }
 	return w, nil
 }
@@ -80,7 +96,6 @@ func (p *wires) dial(ctx context.Context) (*wire, error) {
 // give takes a connection back; one that broke is closed.
 func (p *wires) give(w *wire, keep bool) {
 	if keep {
-		w.used = true
 		p.mu.Lock()
 		p.idle = append(p.idle, w)
 		p.mu.Unlock()
@@ -100,37 +115,29 @@ func (p *wires) close() error {
 	return nil
 }
 
-// errStale says that the server closed a kept connection before it saw a request.
-var errStale = errors.New("the server closed the connection")
+// errHungUp says that the server closed the connection on which it was asked.
+var errHungUp = errors.New("the server closed the connection")
 
-// exchange sends a request, and again if the server has meanwhile closed the
-// connection that was kept.
+// exchange sends a request. It is sent once: a server that takes requests and hangs
+// up has failed, and to ask it again would hide that.
 func (p *wires) exchange(ctx context.Context, request []byte, like *http.Request) (answer, error) {
-	for {
-		w, err := p.take(ctx)
-		if err != nil {
-			return answer{}, err
-		}
-		again := w.used
-		stop := context.AfterFunc(ctx, w.interrupt)
-		a, keep, err := w.exchange(request, like)
-		keep = stop() && keep
-		p.give(w, keep)
-		if err == nil || !again || !errors.Is(err, errStale) || ctx.Err() != nil {
-			return a, err
-		}
+	w, err := p.take(ctx)
+	if err != nil {
+		return answer{}, err
 	}
+	stop := context.AfterFunc(ctx, w.interrupt)
+	a, keep, err := w.exchange(request, like)
+	keep = stop() && keep
+	p.give(w, keep)
+	return a, err
 }
 
 func (w *wire) exchange(request []byte, like *http.Request) (a answer, keep bool, err error) {
 	if _, err := w.Write(request); err != nil {
-		return a, false, errors.Join(errStale, plain(err))
+		return a, false, hungUp(err)
 	}
 	if _, err := w.in.Peek(1); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			err = errStale
-		}
-		return a, false, plain(err)
+		return a, false, hungUp(err)
 	}
 	a.first = time.Now()
 	res, err := http.ReadResponse(w.in, like) //nolint:bodyclose // readAll closes it
@@ -143,4 +150,12 @@ func (w *wire) exchange(request []byte, like *http.Request) (a answer, keep bool
 	a.status, a.code = res.Status, res.StatusCode
 	a.body = readAll(res)
 	return a, a.body == nil && !res.Close && res.StatusCode != http.StatusSwitchingProtocols, nil
+}
+
+// hungUp gives one text to the ways in which a connection ends.
+func hungUp(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return errHungUp
+	}
+	return plain(err)
 }
