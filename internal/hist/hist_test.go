@@ -274,3 +274,27 @@ func TestConcurrentRecords(t *testing.T) {
 		t.Errorf("%d values, want %d", n, goroutines*each)
 	}
 }
+
+// What Values yields is all there is, each value as a quantile tells it.
+func TestValues(t *testing.T) {
+	h := New()
+	for _, d := range []time.Duration{0, 3, 3, 1000, 77_777, 5_000_000, 5_000_001, 1 << 50} {
+		h.Record(d)
+	}
+	s, below := h.Snapshot(), uint64(0)
+	for v, n := range s.Values() {
+		below += n
+		if q := s.Quantile(float64(below) / float64(s.Count())); q != v {
+			t.Errorf("value %d after %d: the quantile is %d", v, below, q)
+		}
+	}
+	if below != s.Count() {
+		t.Errorf("%d values of %d", below, s.Count())
+	}
+	for range s.Values() {
+		break // may end early
+	}
+	for range (Snapshot{}).Values() {
+		t.Error("an empty snapshot has a value")
+	}
+}

@@ -139,6 +139,18 @@ func (s Snapshot) Buckets() iter.Seq2[time.Duration, uint64] {
 	}
 }
 
+// Values yields the value that stands for each bucket that holds any, as Quantile
+// tells it, in rising order, and how many values are there.
+func (s Snapshot) Values() iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		for i, c := range s.counts {
+			if c > 0 && !yield(s.value(s.first+i), c) {
+				return
+			}
+		}
+	}
+}
+
 // edge is the largest value of bucket i; for the last bucket, the largest seen.
 func (s Snapshot) edge(i int) time.Duration {
 	if i == buckets-1 {

@@ -40,7 +40,7 @@ func (s SLO) Breach(step *load.Step) string {
 	if v := step.Verdict(); v != "" {
 		return v
 	}
-	upper := step.Upper(s.Quantile, confidence)
+	upper := step.Upper(s.Quantile, Confidence)
 	switch {
 	case upper <= s.Limit:
 		return ""

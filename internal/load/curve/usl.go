@@ -209,14 +209,15 @@ func (f *fit) allowed() bool {
 	return f.c[0] > 0 && f.c[1] >= 0 && f.c[2] >= 0 && !math.IsInf(f.squares, 0) && !math.IsNaN(f.squares)
 }
 
-// confidence is that of the intervals, on both sides together.
-const confidence = .95
+// Confidence of the intervals, on both sides together, and of the upper limits that
+// an SLO is judged by.
+const Confidence = .95
 
 func (f *fit) usl() (*USL, error) {
 	freedom := float64(len(f.pairs) - len(f.free))
 	variance := f.squares / freedom
 	all := [3]Estimate{{Held: true}, {Held: true}, {Held: true}}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: freedom}.Quantile((1 + confidence) / 2)
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: freedom}.Quantile((1 + Confidence) / 2)
 	normal, _ := f.normal()
 	var inverse mat.Dense
 	if err := inverse.Inverse(scaled(normal)); err != nil {
