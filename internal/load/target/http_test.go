@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,8 +74,7 @@ func TestRequestsAreSentAsAsked(t *testing.T) {
 
 func TestStatuses(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var code int
-		fmt.Sscanf(r.URL.Path, "/%d", &code)
+		code, _ := strconv.Atoi(r.URL.Path[1:])
 		if code == http.StatusFound {
 			http.Redirect(w, r, "/500", code)
 			return
