@@ -34,6 +34,6 @@
 //
 // target holds what can be measured: an HTTP service, or a database through one
 // of several strategies. curve finds the limits: SLO rate, power point, knee and
-// the Universal Scalability Law. report writes tables, JSON, HdrHistogram logs and
-// plots.
+// the Universal Scalability Law. report draws plots, and writes a page and HdrHistogram
+// logs.
 package load

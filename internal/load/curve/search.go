@@ -204,8 +204,9 @@ func (s *Search) descend() {
 		s.bisect()
 		return
 	}
-	if s.left--; s.left < 0 {
-		s.phase = done
+	lowest := s.Points()[0].Step
+	if s.left--; s.left < 0 || s.cfg.SLO.least() > float64(lowest.Due)/2 {
+		s.phase = done // half the load would be too few requests to be sure of anything
 		return
 	}
 	s.next = s.high / 2

@@ -96,9 +96,13 @@ func TestSearchDescends(t *testing.T) {
 		t.Errorf("%.0f %q", r.SLORate, r.SLOLimit)
 	}
 	hopeless := newQueue(10)
-	_, r := hopeless.find(t, SearchConfig{SLO: slo20, From: 50_000})
+	s, r := hopeless.find(t, SearchConfig{SLO: slo20, From: 50_000})
 	if r.SLORate != 0 || r.SLOLimit == "" {
 		t.Errorf("%.0f %q", r.SLORate, r.SLOLimit)
+	}
+	// A p99 needs 299 requests, 29.9/s for 10 s: lower loads could not tell.
+	if lowest := s.Points()[0]; lowest.Rate < 29.9/2 || lowest.Rate > 2*29.9 {
+		t.Errorf("it went down to %.1f/s", lowest.Rate)
 	}
 }
 
@@ -192,4 +196,86 @@ func TestNoPoints(t *testing.T) {
 	if r := Analyse(nil, slo20); r.SLORate != 0 || r.USL != nil || r.NoUSL == "" || r.NoKnee == "" || r.PowerRate != 0 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// points are those of loads on a curve without noise.
+func points(mu float64, rates ...float64) []Point {
+	q := newQueue(mu)
+	var all []Point
+	for _, r := range rates {
+		step := q.step(r)
+		all = append(all, Point{r, step, slo20.Breach(step)})
+	}
+	return all
+}
+
+// What follows a load that fails does not count, whatever luck it had.
+func TestSLORateEndsAtTheFirstBreach(t *testing.T) {
+	all := points(5000, 1000, 2000, 3000, 4000)
+	all[2].Breach = "p99 up to 25ms"
+	if r := Analyse(all, slo20); r.SLORate != 2000 || r.SLOLimit != "at 3000/s: p99 up to 25ms" {
+		t.Errorf("%.0f, %s", r.SLORate, r.SLOLimit)
+	}
+	all[0].Breach = "late"
+	if r := Analyse(all, slo20); r.SLORate != 0 || r.SLOLimit != "at 1000/s: late" {
+		t.Errorf("%.0f, %s", r.SLORate, r.SLOLimit)
+	}
+}
+
+// A sweep that ended early says so instead of naming its last load a knee, and one
+// that went far into saturation finds the same knee as one that did not.
+func TestKneeDoesNotFollowTheSweep(t *testing.T) {
+	if r := Analyse(points(5000, 250, 500, 1000, 1500, 2000), slo20); r.KneeRate != 0 || !strings.Contains(r.NoKnee, "far from the fitted capacity") {
+		t.Errorf("%.0f, %q", r.KneeRate, r.NoKnee)
+	}
+	near := Analyse(points(5000, 500, 1000, 2000, 3000, 4000, 4400), slo20)
+	far := Analyse(points(5000, 500, 1000, 2000, 3000, 4000, 4400, 4800, 4900, 4950, 6000), slo20)
+	if !nearly(near.KneeRate, 4500, .05) || !nearly(far.KneeRate, near.KneeRate, .05) {
+		t.Errorf("%.0f (%s) and %.0f (%s)", near.KneeRate, near.NoKnee, far.KneeRate, far.NoKnee)
+	}
+}
+
+// Only valid points have a say.
+func TestInvalidPointsSayNothing(t *testing.T) {
+	all := points(5000, 500, 1000, 2000, 3000, 4000, 4700)
+	want := Analyse(all, slo20)
+	broken := *all[1].Step
+	broken.Interrupted, broken.Completed = true, 1e9
+	broken.Response = slowTail(5)
+	got := Analyse(append(all, Point{9000, &broken, "interrupted"}), slo20)
+	if got.PowerRate != want.PowerRate || got.Capacity != want.Capacity || got.SLORate != want.SLORate {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	all = all[:3]
+	for i := range all {
+		all[i].Step.Interrupted = true
+	}
+	if r := Analyse(all, slo20); r.PowerRate != 0 || r.USL != nil || r.KneeRate != 0 || r.NoUSL == "" || r.NoKnee == "" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// With noise on every throughput the answers stay where they are. Once in a while
+// noise looks like a peak, even to a test with 95 % confidence.
+func TestAnswersBearNoise(t *testing.T) {
+	const seeds = 40
+	near := 0
+	for seed := range uint64(seeds) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		all := points(5000, 300, 600, 1000, 1500, 2200, 3000, 3800, 4300, 4600)
+		for _, p := range all {
+			p.Step.Completed = uint64(float64(p.Step.Completed) * (1 + .01*rnd.NormFloat64()))
+		}
+		r := Analyse(all, slo20)
+		if nearly(r.Capacity, 5000, .1) && nearly(r.KneeRate, 4500, .1) {
+			near++
+		}
+		if !nearly(r.Capacity, 5000, .15) || !nearly(r.KneeRate, 4500, .25) || r.PowerRate < 1500 || r.PowerRate > 3800 {
+			t.Errorf("seed %d: capacity %.0f, knee %.0f (%s), power %.0f", seed, r.Capacity, r.KneeRate, r.NoKnee, r.PowerRate)
+		}
+	}
+	if near < seeds*80/100 {
+		t.Errorf("only %d of %d are within a tenth", near, seeds)
+	}
+	t.Logf("%d of %d are within a tenth", near, seeds)
 }

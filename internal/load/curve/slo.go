@@ -35,6 +35,10 @@ func (s SLO) String() string { return s.name() + "=" + s.Limit.String() }
 
 func (s SLO) name() string { return fmt.Sprintf("p%.6g", s.Quantile*100) }
 
+// least is how many requests it takes to meet the SLO with confidence, all of them
+// within the limit: q^n ≤ 1 − confidence.
+func (s SLO) least() float64 { return math.Log(1-Confidence) / math.Log(s.Quantile) }
+
 // Breach says why a step does not meet the SLO; empty if it does, with confidence.
 func (s SLO) Breach(step *load.Step) string {
 	if v := step.Verdict(); v != "" {

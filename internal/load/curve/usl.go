@@ -23,8 +23,8 @@ type USL struct {
 	Deviation          float64 // standard deviation of the residuals, in units of X
 }
 
-// Estimate is a coefficient with its interval of 95 % confidence. One that would
-// have come out below 0 is held at 0, where it has no interval.
+// Estimate is a coefficient with its interval of 95 % confidence. One without
+// evidence for it is held at 0, where it has no interval.
 type Estimate struct {
 	Value     float64
 	Low, High float64
@@ -40,18 +40,26 @@ func (u *USL) At(n float64) float64 {
 }
 
 // Peak is the concurrency with the largest throughput, infinite if it grows for
-// ever.
+// ever. Where one alone does most, the law may have a pole below 1 and means nothing
+// there: the peak is then 1.
 func (u *USL) Peak() float64 {
-	if u.Beta.Value == 0 {
+	switch {
+	case u.Alpha.Value >= 1:
+		return 1
+	case u.Beta.Value == 0:
 		return math.Inf(1)
 	}
-	return math.Sqrt(max(0, 1-u.Alpha.Value) / u.Beta.Value)
+	n := math.Sqrt((1 - u.Alpha.Value) / u.Beta.Value)
+	if cost(n, u.values()) <= 0 { // cost/N is smallest here: if anywhere, there is a pole
+		return 1
+	}
+	return n
 }
 
 // Capacity is the throughput that is never exceeded; infinite if there is none.
 func (u *USL) Capacity() float64 {
-	if u.Beta.Value > 0 {
-		return u.At(u.Peak())
+	if n := u.Peak(); !math.IsInf(n, 1) {
+		return u.At(n)
 	}
 	return u.Gamma.Value / u.Alpha.Value
 }
@@ -68,7 +76,8 @@ const leastPairs = 4
 var freeSets = [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}}
 
 // FitUSL finds the coefficients by nonlinear least squares of the throughputs. It
-// needs four different concurrencies.
+// needs four different concurrencies. α or β is held at 0 if it would come out below,
+// or if the pairs are not enough evidence for it (F test, 95 %).
 func FitUSL(pairs []Pair) (*USL, error) {
 	different := map[float64]bool{}
 	for _, p := range pairs {
@@ -84,7 +93,7 @@ func FitUSL(pairs []Pair) (*USL, error) {
 	var best *fit
 	for _, free := range freeSets {
 		f := descend(pairs, free, start)
-		if f.allowed() && (best == nil || f.squares < best.squares) {
+		if f.allowed() && (best == nil || f.squares < best.squares || best.owes(f)) {
 			best = f
 		}
 	}
@@ -205,6 +214,19 @@ func (f *fit) normal() (*mat.Dense, *mat.VecDense) {
 	return normal, gradient
 }
 
+// owes says whether a fit with a coefficient less is as good: the F test cannot tell
+// their squares apart. Noise alone would else make a β, and with it a peak where
+// there is none.
+func (f *fit) owes(simpler *fit) bool {
+	fewer := len(f.free) - len(simpler.free)
+	freedom := float64(len(f.pairs) - len(f.free))
+	if fewer != 1 || len(simpler.free) < 2 {
+		return false
+	}
+	ratio := (simpler.squares - f.squares) / (f.squares / freedom)
+	return ratio < distuv.F{D1: 1, D2: freedom}.Quantile(Confidence)
+}
+
 func (f *fit) allowed() bool {
 	return f.c[0] > 0 && f.c[1] >= 0 && f.c[2] >= 0 && !math.IsInf(f.squares, 0) && !math.IsNaN(f.squares)
 }
@@ -225,6 +247,9 @@ func (f *fit) usl() (*USL, error) {
 	}
 	for i, j := range f.free {
 		half := t * math.Sqrt(variance*inverse.At(i, i)/normal.At(i, i))
+		if math.IsNaN(half) || math.IsInf(half, 0) {
+			return nil, errors.New("the points do not determine the coefficients")
+		}
 		all[j] = Estimate{Value: f.c[j], Low: max(0, f.c[j]-half), High: f.c[j] + half}
 	}
 	return &USL{Gamma: all[0], Alpha: all[1], Beta: all[2], Deviation: math.Sqrt(variance)}, nil

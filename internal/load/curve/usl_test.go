@@ -125,3 +125,60 @@ func TestFitRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the pairs are, a fit is finite, its intervals hold its values, and its
+// capacity is what it never exceeds where it was fitted.
+func TestFitOfAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var pairs []Pair
+		for range rapid.IntRange(4, 12).Draw(t, "pairs") {
+			pairs = append(pairs, Pair{rapid.Float64Range(1, 1000).Draw(t, "n"), math.Pow(10, rapid.Float64Range(0, 6).Draw(t, "x"))})
+		}
+		u, err := FitUSL(pairs)
+		if err != nil {
+			return
+		}
+		for _, e := range []Estimate{u.Gamma, u.Alpha, u.Beta} {
+			if !(e.Value >= 0) || math.IsInf(e.Value, 0) || !e.Held && !(e.Low <= e.Value && e.Value <= e.High) {
+				t.Fatalf("%+v", u)
+			}
+		}
+		if !(u.Peak() > 0) || !(u.Capacity() > 0) {
+			t.Fatalf("peak %v, capacity %v: %+v", u.Peak(), u.Capacity(), u)
+		}
+		for _, p := range pairs {
+			if x := u.At(p.N); !(x > 0) || x > u.Capacity()*(1+1e-6) {
+				t.Fatalf("%v at %v exceeds the capacity %v: %+v", x, p.N, u.Capacity(), u)
+			}
+		}
+	})
+}
+
+// The answers of laws at the edges: no cost at all, one that only falls, and one
+// that stands still.
+func TestEdgesOfTheLaw(t *testing.T) {
+	for name, c := range map[string]struct {
+		law            [3]float64
+		peak, capacity float64
+	}{
+		"proportional": {[3]float64{100, 0, 0}, math.Inf(1), math.Inf(1)},
+		"contention":   {[3]float64{100, .1, 0}, math.Inf(1), 1000},
+		"coherence":    {[3]float64{100, 0, .01}, 10, law(10, [3]float64{100, 0, .01})},
+		"serial":       {[3]float64{100, 1, 0}, 1, 100},
+		"only falling": {[3]float64{100, 1.5, .01}, 1, 100},
+	} {
+		var pairs []Pair
+		for n := 1.0; n <= 64; n *= 2 {
+			pairs = append(pairs, Pair{n, law(n, c.law)})
+		}
+		u, err := FitUSL(pairs)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		close := func(got, want float64) bool { return got == want || nearly(got, want, 1e-3) || want > 1e9 && got > 1e6 }
+		if !close(u.Capacity(), c.capacity) || u.Peak() != c.peak && !nearly(u.Peak(), c.peak, 1e-3) && !math.IsInf(c.capacity, 1) {
+			t.Errorf("%s: peak %v, capacity %v, want %v and %v: %+v", name, u.Peak(), u.Capacity(), c.peak, c.capacity, u)
+		}
+	}
+}

@@ -22,7 +22,8 @@ const (
 	rowHeight   = 17.0
 	rowGap      = 9.0 // between the data and the rows
 	lineHeight  = 15.0
-	mostNotes   = 12 // lines below the figure
+	mostReasons = 10 // notes of invalid steps below the figure
+	mostNotes   = 20 // all notes there
 )
 
 // usual are the quantiles that are always shown.
@@ -322,6 +323,9 @@ func (f *figure) notes(within bool) {
 				all = append(all, "× "+c.title)
 			}
 		}
+	}
+	if more := len(all) - mostReasons; more > 0 {
+		all = append(all[:mostReasons], fmt.Sprintf("× and %d more invalid steps", more))
 	}
 	all = append(all, f.missing()...)
 	if closed := f.closed(); len(closed) > 0 {

@@ -307,6 +307,9 @@ func TestInvalidStepsAreNoNumbers(t *testing.T) {
 	if !contains(texts(svg, "text"), "nothing was due") || !contains(texts(svg, "text"), "interrupted") {
 		t.Error("a reason is missing")
 	}
+	if !contains(texts(svg, "text"), "no valid step has responses enough to tell the p99") {
+		t.Error("an empty panel does not say why")
+	}
 }
 
 // legendMarker says whether a polygon stands above the panels.

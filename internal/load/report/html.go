@@ -120,7 +120,7 @@ func rateOr(v float64, otherwise string) cell {
 
 func estimate(e curve.Estimate) cell {
 	if e.Held {
-		return cell{"0", "would have been negative"}
+		return cell{"0", "no evidence for it"}
 	}
 	return cell{fmt.Sprintf("%.4g", e.Value), fmt.Sprintf("%.4g to %.4g", e.Low, e.High)}
 }

@@ -26,8 +26,13 @@ func (p *panel) draw(top, height float64) float64 {
 	}
 	p.grid(top, bottom, end)
 	p.slo()
+	drawn := 0
 	for _, c := range p.plots {
-		p.curve(c, top)
+		drawn += p.curve(c, top)
+	}
+	if drawn == 0 {
+		why := "no valid step has responses enough to tell the " + quantileName(p.quantile)
+		p.text(point{(p.x.from + p.x.to) / 2, (top + bottom) / 2}, centre, faint, medium, medium.fit(why, p.x.to-p.x.from-8))
 	}
 	for i, c := range rows {
 		p.row(c, bottom+rowGap+rowHeight*(float64(i)+.5))
@@ -77,8 +82,9 @@ func (p *panel) slo() {
 	p.text(point{p.x.to + 6, y + 4}, left, alarm, small, small.fit("SLO "+brief(limit.Limit), sloRoom-10))
 }
 
-// curve draws a curve with its markers, and its crosses at the top.
-func (p *panel) curve(c plotted, top float64) {
+// curve draws a curve with its markers, and its crosses at the top. It returns how
+// many points it has.
+func (p *panel) curve(c plotted, top float64) int {
 	var points []point
 	var kept []sample
 	for _, s := range c.samples {
@@ -106,6 +112,7 @@ func (p *panel) curve(c plotted, top float64) {
 	if p.main {
 		p.marksOn(c, kept, points)
 	}
+	return len(points)
 }
 
 // upper draws a whisker to the upper limit, cut off where the panel ends.
