@@ -71,6 +71,7 @@ func (r *Reader[K, V]) recycle(b *batchOf[K, V]) {
 // lock takes the lock, recycles batches and submits what is in the inbox.
 func (r *Reader[K, V]) lock() {
 	r.mu.Lock()
+	r.look()
 	if r.inbox.used.Load() != nil {
 		for b := r.inbox.used.Swap(nil); b != nil; {
 			following := b.Link
@@ -105,14 +106,24 @@ func (r *Reader[K, V]) empty() {
 	}
 }
 
+// maxLooks bounds how often one unlock looks for more slots.
+const maxLooks = 4
+
 // unlock sees to it that whatever can leave now has a taker on its way, that a
 // held batch is looked at again and that a shutdown is announced; then it tells
 // callers whether the inbox will do, and gives the lock back.
 func (r *Reader[K, V]) unlock(now time.Duration) {
-	hold := r.policy.Load().Mode == ModeThroughput
-	for {
+	hold := r.limits.Hold
+	for looks := 0; ; looks++ {
 		if r.dispatch.Wanted(now) {
 			go r.loop()
+		}
+		if r.tell() {
+			if looks < maxLooks {
+				r.look()
+				continue
+			}
+			go r.tick()
 		}
 		r.inbox.busy.Store(!hold && !r.closing.Load() && r.dispatch.Busy(maxInbox))
 		if r.inbox.top.Load() == nil || r.inbox.busy.Load() {

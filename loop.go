@@ -41,6 +41,7 @@ func (r *Reader[K, V]) take(c *call[K, V]) (b *batchOf[K, V], own bool) {
 	b = r.dispatch.Take(now)
 	if b != nil {
 		r.out.Add(1)
+		b.InFlight += r.others
 		own = c != nil && b.Has(&c.Waiter)
 	}
 	r.unlock(now)
@@ -86,6 +87,7 @@ func (r *Reader[K, V]) finish(b *batchOf[K, V], q *query[K, V], stays bool) (aga
 	q.answered = true
 	end := r.now()
 	again = r.settle(end, b, q)
+	r.observeShared(b, q, end)
 	info := BatchInfo{
 		Reader: r.cfg.Name, Scope: b.Scope, Class: q.batch.class, Reason: b.Reason.String(),
 		Keys: len(b.Items), Callers: b.Callers, Calls: q.calls, Service: end - b.Started, Err: q.whole,

@@ -59,6 +59,8 @@ const (
 	defaultLinger     = 2 * time.Millisecond
 	defaultMaxQueued  = 50_000
 	defaultMaxWaiters = 10_000
+
+	mostInFlight = 10_000
 )
 
 // withDefaults fills the fields that are zero.
@@ -88,7 +90,7 @@ func (p Policy) validate() error {
 		name             string
 		value, low, high int
 	}{
-		{"InFlight", p.InFlight, 1, 10_000},
+		{"InFlight", p.InFlight, 1, mostInFlight},
 		{"Reserved", p.Reserved, -1, 10_000},
 		{"MaxBatch", p.MaxBatch, 1, 100_000},
 		{"MaxQueued", p.MaxQueued, 1, 100_000_000},

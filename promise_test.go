@@ -62,13 +62,33 @@ func scopeOfKey(key int) string { return [...]string{"", "red", "blue"}[key%3] }
 // caller gets its own key's value or its own error.
 func TestEveryCallerGetsItsOwn(t *testing.T) {
 	for _, withOne := range []bool{false, true} {
-		t.Run(fmt.Sprintf("One=%t", withOne), func(t *testing.T) { everyCaller(t, withOne) })
+		t.Run(fmt.Sprintf("One=%t", withOne), func(t *testing.T) { everyCaller(t, withOne, nil) })
 	}
+	t.Run("sharing a backend", func(t *testing.T) {
+		b, err := fulcrum.NewBackend(fulcrum.BackendConfig{MaxInFlight: 3, Reserved: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := newReader(t, fulcrum.ReaderConfig[int, string]{Fetch: new(troubled).fetch, Backend: b})
+		others := background(func() {
+			together(16, func(seed int) {
+				rng := rand.New(rand.NewPCG(uint64(seed), 2))
+				for range 400 {
+					_ = ask(t, other, rng)
+				}
+			})
+		})
+		everyCaller(t, true, b)
+		others()
+		if s := b.Stats(); s.Shared != 0 || s.Urgent != 0 {
+			t.Errorf("slots are left taken: %+v", s)
+		}
+	})
 }
 
-func everyCaller(t *testing.T, withOne bool) {
+func everyCaller(t *testing.T, withOne bool, b *fulcrum.Backend) {
 	tb := &troubled{}
-	cfg := fulcrum.ReaderConfig[int, string]{Fetch: tb.fetch, Policy: fulcrum.Policy{InFlight: 2, MaxBatch: 20}}
+	cfg := fulcrum.ReaderConfig[int, string]{Fetch: tb.fetch, Policy: fulcrum.Policy{InFlight: 2, MaxBatch: 20}, Backend: b}
 	if withOne {
 		cfg.One = oneOf(tb)
 	}

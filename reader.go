@@ -10,6 +10,7 @@ import (
 
 	"github.com/fulcrum-data/fulcrum/internal/dispatch"
 	"github.com/fulcrum-data/fulcrum/internal/model"
+	"github.com/fulcrum-data/fulcrum/internal/tune"
 )
 
 // ReaderConfig says where a Reader reads.
@@ -39,6 +40,11 @@ type ReaderConfig[K comparable, V any] struct {
 	// Policy holds the limits it starts with; SetPolicy changes them.
 	Policy Policy
 
+	// Backend is what it shares with other Readers: slots and their tuner. The
+	// policy's InFlight then bounds this Reader's part, if it is set, and its Reserved
+	// has no meaning. Default: none, and the policy's slots are its own.
+	Backend *Backend
+
 	// Hooks are told what happens. Default none.
 	Hooks *Hooks
 }
@@ -56,6 +62,9 @@ func (c ReaderConfig[K, V]) withDefaults() (ReaderConfig[K, V], error) {
 	}
 	orDefault(&c.Timeout, maxTimeout)
 	c.Timeout = min(c.Timeout, maxTimeout)
+	if c.Backend != nil {
+		orDefault(&c.Policy.InFlight, mostInFlight)
+	}
 	c.Policy = c.Policy.withDefaults()
 	if err := c.Policy.validate(); err != nil {
 		return c, fmt.Errorf("%w (reader %q)", err, c.Name)
@@ -72,6 +81,7 @@ type Reader[K comparable, V any] struct {
 	cfg    ReaderConfig[K, V]
 	epoch  time.Time // all times inside are since then
 	policy atomic.Pointer[Policy]
+	part   *member   // in the backend's slots; nil if it has its own
 	calls  sync.Pool // of *call[K, V]
 	rec    recorder
 	inbox  inbox[K, V]
@@ -81,6 +91,9 @@ type Reader[K comparable, V any] struct {
 
 	mu        sync.Mutex // guards what follows; see lock and unlock
 	dispatch  *dispatch.Dispatcher[K, *call[K, V]]
+	limits    dispatch.Limits // as dispatch has them, but for a share of the backend
+	held      *tune.Decision  // of the backend, as limits has it
+	others    int             // batches of other Readers in flight, when the lock was taken
 	model     *model.Model
 	refitAt   time.Duration // when to ask the model again
 	joined    uint64
@@ -100,6 +113,11 @@ func NewReader[K comparable, V any](cfg ReaderConfig[K, V]) (*Reader[K, V], erro
 		dispatch: dispatch.New[K, *call[K, V]](cfg.Policy.limits()),
 		model:    model.New(),
 		drained:  make(chan struct{}),
+		limits:   cfg.Policy.limits(),
+	}
+	if b := cfg.Backend; b != nil {
+		r.epoch = b.epoch
+		r.part = &member{slots: &b.slots, wake: r.tick}
 	}
 	r.policy.Store(&cfg.Policy)
 	r.rec.init()
@@ -196,6 +214,7 @@ func (r *Reader[K, V]) note(v dispatch.Verdict[K, *call[K, V]]) {
 	}
 	if v.Action == dispatch.Run {
 		r.out.Add(1)
+		v.Batch.InFlight += r.others
 	}
 }
 
@@ -260,11 +279,11 @@ func (r *Reader[K, V]) refusal(reason dispatch.Reason, class Class) error {
 // retryAfter is how long the lane's queue takes to drain at the rate of full
 // batches that the model expects: queued/MaxBatch/K · T(MaxBatch).
 func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
-	p := r.policy.Load()
 	r.lock()
 	defer r.unlock(r.now())
-	batches := r.dispatch.Queued(lane)/(p.MaxBatch*p.InFlight) + 1
-	return max(time.Millisecond, time.Duration(batches)*r.model.Predict(p.MaxBatch))
+	size, slots := r.limits.MaxBatch, max(1, r.slots())
+	batches := r.dispatch.Queued(lane)/(size*slots) + 1
+	return max(time.Millisecond, time.Duration(batches)*r.model.Predict(size))
 }
 
 // Forget drops what is kept of the keys, in the scope of the context, so that a
@@ -283,6 +302,9 @@ func (r *Reader[K, V]) Forget(ctx context.Context, keys ...K) error {
 // SetPolicy swaps the limits while requests run; zero fields mean their defaults.
 // An invalid policy is refused and the old one stays.
 func (r *Reader[K, V]) SetPolicy(p Policy) error {
+	if r.part != nil {
+		orDefault(&p.InFlight, mostInFlight)
+	}
 	p = p.withDefaults()
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("%w (reader %q)", err, r.cfg.Name)
@@ -290,7 +312,9 @@ func (r *Reader[K, V]) SetPolicy(p Policy) error {
 	r.lock()
 	defer r.unlock(r.now())
 	r.policy.Store(&p)
-	r.dispatch.SetLimits(p.limits())
+	r.limits, r.held = p.limits(), nil
+	r.dispatch.SetLimits(r.limits)
+	r.look()
 	return nil
 }
 

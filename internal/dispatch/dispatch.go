@@ -13,10 +13,13 @@ type Dispatcher[K comparable, P any] struct {
 	scopes map[string]*scope[K, P]
 	last   *scope[K, P] // the scope asked for last, to spare a look-up
 
-	shared    int  // normal and bulk batches in flight
-	urgent    int  // urgent batches in flight
-	starting  int  // takers on their way to Take
-	crowd     int  // most waiters that one key had since the queues were last empty
+	shared    int // normal and bulk batches in flight
+	urgent    int // urgent batches in flight
+	starting  int // takers on their way to Take
+	crowd     int // most waiters that one key had since the queues were last empty
+	arrived   uint64
+	blocked   uint64
+	missed    uint64
 	sinceBulk int  // normal batches since bulk had its turn
 	sinceRest int  // urgent batches since other work had its turn
 	holding   bool // something was held since the queues were last empty
@@ -41,6 +44,21 @@ func New[K comparable, P any](limits Limits) *Dispatcher[K, P] {
 // SetLimits changes the limits; what is queued or in flight stays.
 func (d *Dispatcher[K, P]) SetLimits(l Limits) { d.limits = l }
 
+// Allow sets K and U alone, which may change with every call where several
+// dispatchers share a backend. K may be 0 then: somebody else has all slots.
+func (d *Dispatcher[K, P]) Allow(inFlight, reserved int) {
+	d.limits.InFlight, d.limits.Reserved = inFlight, reserved
+}
+
+// Pressure counts the requests of normal and bulk class: all, those that found every
+// slot taken, and those refused or expired for want of room.
+func (d *Dispatcher[K, P]) Pressure() (arrived, blocked, missed uint64) {
+	return d.arrived, d.blocked, d.missed
+}
+
+// Coming says that a taker is on its way.
+func (d *Dispatcher[K, P]) Coming() bool { return d.starting > 0 }
+
 // SetCost tells what the model has learnt.
 func (d *Dispatcher[K, P]) SetCost(c Cost) { d.cost = c }
 
@@ -59,6 +77,7 @@ func (d *Dispatcher[K, P]) Submit(now time.Duration, scopeName string, key K, w 
 	if r, refused := d.refuse(now, w); refused {
 		return Verdict[K, P]{Action: Refuse, Reason: r}
 	}
+	d.arrive(w.Class)
 	if !w.Together && d.idleFor(w.Class) {
 		return d.runAlone(now, scopeName, key, w)
 	}
@@ -75,12 +94,30 @@ func (d *Dispatcher[K, P]) Queue(now time.Duration, scopeName string, key K, w *
 	if r, refused := d.refuse(now, w); refused {
 		return Verdict[K, P]{Action: Refuse, Reason: r}
 	}
+	d.arrive(w.Class)
 	return d.enter(now, scopeName, key, w)
+}
+
+func (d *Dispatcher[K, P]) arrive(c Class) {
+	if c == Urgent {
+		return
+	}
+	d.arrived++
+	if !d.sharedSlot() {
+		d.blocked++
+	}
+}
+
+func (d *Dispatcher[K, P]) miss(c Class, n int) {
+	if c != Urgent {
+		d.missed += uint64(n)
+	}
 }
 
 // enter joins a queued key or queues a new one.
 func (d *Dispatcher[K, P]) enter(now time.Duration, scopeName string, key K, w *Waiter[K, P]) Verdict[K, P] {
 	if d.hopeless(now, w) {
+		d.miss(w.Class, 1)
 		return Verdict[K, P]{Action: Refuse, Reason: RefusedDeadline}
 	}
 	s := d.scopeOf(scopeName)
@@ -89,6 +126,7 @@ func (d *Dispatcher[K, P]) enter(now time.Duration, scopeName string, key K, w *
 	}
 	if d.lanes[w.Class].n >= d.limits.MaxQueued[w.Class] {
 		d.forget(s)
+		d.miss(w.Class, 1)
 		return Verdict[K, P]{Action: Refuse, Reason: RefusedQueue}
 	}
 	it := d.newItem(now, key, s)
@@ -158,6 +196,7 @@ func (d *Dispatcher[K, P]) runAlone(now time.Duration, scopeName string, key K, 
 	b.Callers = 1
 	d.counts.InFlight++
 	d.hold(w.Class, +1)
+	b.InFlight = d.shared
 	d.count(w.Class)
 	d.check()
 	return Verdict[K, P]{Action: Run, Reason: reason, Batch: b}

@@ -159,6 +159,7 @@ type Batch[K comparable, P any] struct {
 	Items    []*Item[K, P]
 	Callers  int           // who waited for it when it left
 	Started  time.Duration // when it left, since the epoch
+	InFlight int           // batches of normal and bulk class in flight then, itself included
 	Deadline time.Duration // of its latest waiter, since the epoch; 0: none
 	Expired  []*Item[K, P] // dropped while gathering: their deadlines had passed
 

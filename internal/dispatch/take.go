@@ -33,7 +33,7 @@ func (d *Dispatcher[K, P]) Wanted(now time.Duration) bool {
 // normal or bulk class would not be refused for want of room: a taker is on its
 // way or all slots are taken, and no cap is near.
 func (d *Dispatcher[K, P]) Busy(spare int) bool {
-	if d.starting == 0 && d.sharedSlot() {
+	if d.starting == 0 && (d.shared == 0 || d.sharedSlot()) {
 		return false
 	}
 	l := &d.limits
@@ -129,6 +129,7 @@ func (d *Dispatcher[K, P]) Take(now time.Duration) *Batch[K, P] {
 	d.fill(now, b, s)
 	if len(b.Items) > 0 {
 		d.hold(class, +1)
+		b.InFlight = d.shared
 	}
 	d.count(class)
 	if d.queued() == 0 {
@@ -200,6 +201,7 @@ func (d *Dispatcher[K, P]) move(now time.Duration, b *Batch[K, P], it *Item[K, P
 	d.unqueue(it)
 	d.counts.Queued -= it.n
 	if it.deadline != 0 && it.deadline <= now {
+		d.miss(it.class, it.n)
 		d.fail(it)
 		b.Expired = append(b.Expired, it)
 		return
