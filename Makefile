@@ -8,10 +8,10 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-rivals fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-instrument bench-rivals fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fulcrum
 	$(GO) build -o bin/fulcrum ./cmd/fulcrum
@@ -46,6 +46,9 @@ arch:
 
 bench-rivals: ## compare with other libraries; writes docs/results/rivals.md
 	cd benchmarks && $(GO) run ./cmd/bench-rivals -o ../docs/results/rivals.md
+
+bench-instrument: ## measure the bench itself; writes docs/results/instrument.md
+	cd benchmarks && $(GO) run ./cmd/bench-instrument -o ../docs/results/instrument.md
 
 bench: ## measure: the library's benchmarks, then those against its rivals
 	$(GO) test -run '^$$' -bench . -benchmem .

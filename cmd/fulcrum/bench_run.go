@@ -199,10 +199,20 @@ func (b *bench) searchOn(ctx context.Context, c *contender) error {
 	}
 	c.tries[rate] = append(c.tries[rate], m)
 	c.search.Add(m.Step)
-	if m.Late() && len(c.search.Points()) == 1 {
+	if m.Late() && onlyLate(c.search.Points()) {
 		return fmt.Errorf("bench: this machine is too busy to measure: at %s, %s", offer{rate: rate}, m.Verdict())
 	}
 	return nil
+}
+
+// onlyLate says whether no load could be measured yet because of the generator.
+func onlyLate(points []curve.Point) bool {
+	for _, p := range points {
+		if !p.Step.Late() {
+			return false
+		}
+	}
+	return len(points) > 0
 }
 
 const (

@@ -421,6 +421,16 @@ func TestBenchCurveOnABusyMachine(t *testing.T) {
 	if err := b.measure(t.Context()); err == nil || !strings.Contains(err.Error(), "this machine is too busy to measure: at 100/s, the generator was late") {
 		t.Error(err)
 	}
+	once := late(1) // late at one load only
+	b = searched(t, "p99=20ms", &out, func(ctx context.Context, cfg load.Config) (*load.Step, error) {
+		if cfg.Rate == 150 {
+			return once(ctx, cfg)
+		}
+		return queue(1000)(ctx, cfg)
+	}, "one")
+	if err := b.measure(t.Context()); err != nil || b.contenders[0].result.SLORate < 100 || b.contenders[0].result.SLORate > 150 {
+		t.Errorf("%v, %v", err, b.contenders[0].result)
+	}
 	broken := errors.New("broken")
 	b = searched(t, "p99=20ms", &out, func(context.Context, load.Config) (*load.Step, error) { return nil, broken }, "one")
 	if err := b.measure(t.Context()); !errors.Is(err, broken) {

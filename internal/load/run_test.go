@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -399,6 +400,35 @@ func TestWindowIsTold(t *testing.T) {
 			cfg.Window = func(begins bool) { told = append(told, begins, time.Since(epoch).Round(10*time.Millisecond)) }
 			if _, err := Run(ctx, cfg); err != nil || fmt.Sprint(told) != c.want {
 				t.Errorf("%s: %v %v, want %s", c.name, err, told, c.want)
+			}
+		})
+	}
+}
+
+// A trace is as bursty at the target as it was recorded, whatever its speed: the
+// requests that leave together within a tenth of a millisecond do not change that.
+func TestTraceArrivesAsRecorded(t *testing.T) {
+	for _, speed := range []string{"1", "10"} {
+		synctest.Test(t, func(t *testing.T) {
+			a := mustArrivals(t, "trace:"+slice+"@"+speed)
+			var mu sync.Mutex
+			var came []time.Duration
+			epoch := time.Now()
+			simulate(t, Config{Arrivals: a, Duration: time.Hour, Target: CallerFunc(func(context.Context, *Request) error {
+				mu.Lock()
+				defer mu.Unlock()
+				came = append(came, time.Since(epoch))
+				return nil
+			})})
+			var due []time.Duration
+			next := a.Schedule(0, 1, 0)
+			for at, ok := next(); ok; at, ok = next() {
+				due = append(due, at)
+			}
+			slices.Sort(came)
+			want, _ := variation(due)
+			if got, _ := variation(came); len(came) != len(due) || !nearly(got, want, .02) {
+				t.Errorf("%sx: %d arrivals with CV %.4f, want %d with %.4f", speed, len(came), got, len(due), want)
 			}
 		})
 	}
