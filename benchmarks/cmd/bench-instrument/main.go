@@ -1,7 +1,7 @@
 // Bench-instrument measures the bench itself: whether what it says is true, how much
 // load it can offer, and that it says so where it cannot.
 //
-//	go run ./cmd/bench-instrument [-only stall,rate,trouble,starved,trace,histogram,curve] [-o FILE]
+//	go run ./cmd/bench-instrument [-only stall,rate,trouble,starved,trace,histogram,sqlite,postgres] [-o FILE]
 package main
 
 import (
@@ -28,7 +28,8 @@ var parts = []struct {
 	{"starved", starved},
 	{"trace", replay},
 	{"histogram", histogram},
-	{"curve", curves},
+	{"sqlite", onSQLite},
+	{"postgres", onPostgreSQL},
 }
 
 func main() {
