@@ -80,26 +80,31 @@ func (r *run) now() time.Duration { return time.Since(r.epoch) }
 // has Config.Window called. What it returns sees to it that that is done, unless the
 // step was interrupted.
 func (r *run) tellWindow() (told func(context.Context)) {
-	var calls sync.WaitGroup
-	at := func(when time.Duration, begins bool) *time.Timer {
-		calls.Add(1)
-		return time.AfterFunc(when-r.now(), func() {
-			defer calls.Done()
-			r.edge(begins)
-		})
-	}
-	begins, ends := at(r.begin, true), at(r.end, false)
-	return func(ctx context.Context) {
-		for _, t := range []*time.Timer{begins, ends} {
-			if !t.Stop() {
-				continue
-			}
-			if ctx.Err() == nil { // the window is over, and its timer a little late
-				r.edge(t == begins)
-			}
-			calls.Done()
+	begun, ended := make(chan struct{}), make(chan struct{})
+	begin := func(tell bool) {
+		defer close(begun)
+		if tell {
+			r.edge(true)
 		}
-		calls.Wait()
+	}
+	end := func(tell bool) {
+		defer close(ended)
+		<-begun
+		if tell {
+			r.edge(false)
+		}
+	}
+	begins := time.AfterFunc(r.begin-r.now(), func() { begin(true) })
+	ends := time.AfterFunc(r.end-r.now(), func() { end(true) })
+	return func(ctx context.Context) {
+		over := ctx.Err() == nil // then a timer that has not fired is a little late
+		if begins.Stop() {
+			begin(over)
+		}
+		if ends.Stop() {
+			end(over)
+		}
+		<-ended
 	}
 }
 
