@@ -8,8 +8,13 @@ import (
 const (
 	level          = 1.09 // the inflation that is held
 	tooMuch        = 1.13 // beyond it K shrinks
-	stressLevel    = 1.09 // while requests are shed, throughput counts
-	stressMost     = 1.25
+	stressLevel    = 1.12 // while requests are shed, throughput counts
+	stressMost     = 1.35
+	judged         = 0.7  // of the K at its begin: then a series of shrinks is judged
+	similar        = 1.25 // sizes that the same level can judge while the shape is not known
+	cheap          = 0.5  // e up to which more slots help so much that no level need be asked
+	jump           = 1.5  // such a step of inflation is news, not noise
+	roomy          = 1.05 // inflation at which half as many again may be tried
 	rebased        = 1.05 // the inflation that a moved baseline leaves
 	worthShrinking = 0.6  // e of a shrink under stress, at least: less costs throughput
 	step           = 0.7  // to this part of K at most
@@ -34,6 +39,7 @@ type auto struct {
 
 	k          int
 	maxBatch   int
+	keys       float64 // mean n of the window before
 	smooth     float64 // inflation at this K, smoothed; 0: not known
 	sigma      float64 // spread of ln(T/(a+bn))
 	learning   bool    // no window has closed
@@ -57,7 +63,7 @@ type trial struct {
 	goodE float64 // the sum of their e
 }
 
-// series are shrinks in a row. Each is judged when K has halved since its start.
+// series are shrinks in a row. They are judged together.
 type series struct {
 	k   int     // 0: none
 	m   float64 // inflation as it began
@@ -117,6 +123,11 @@ func (t *auto) decide(o *Observation, why *Why) Name {
 		before = t.trial.m
 	}
 	m = t.line.learn(&t.win, m, n, before, t.sigma)
+	if !t.line.known && before > 0 && (n > similar*t.keys || n < t.keys/similar) {
+		t.line.scale(m / before) // nobody knows yet what another size should take
+		m = before
+	}
+	t.keys = n
 	if t.k == t.cfg.MinInFlight && t.cfg.MinInFlight == 1 {
 		t.line.scale(m) // nobody else was there
 		m = 1
@@ -134,7 +145,7 @@ func (t *auto) decide(o *Observation, why *Why) Name {
 	if name, done := t.judge(m, o, why); done {
 		return name
 	}
-	if t.smooth == 0 {
+	if m > jump*t.smooth || m < t.smooth/jump { // also where it is not known
 		t.smooth = m
 	}
 	t.smooth += smoothing * (m - t.smooth)
@@ -160,7 +171,7 @@ func (t *auto) next(o *Observation, why *Why) Name {
 	candidate := math.Round(held * full / t.smooth)
 	m := t.smooth
 	switch {
-	case candidate < k && m > most:
+	case candidate < k && m > most && !(why.Stress && why.Tried && why.E < worthShrinking):
 		t.slow = false
 		if t.series.k == 0 {
 			t.series.k, t.series.m, t.series.n = t.k, m, why.Keys
@@ -170,6 +181,8 @@ func (t *auto) next(o *Observation, why *Why) Name {
 		return t.change(Hold, t.k)
 	case t.slow:
 		return t.change(Double, 2*t.k)
+	case why.Stress && t.upIn <= 0 && m <= roomy:
+		return t.change(Try, t.k+max(1, t.k/2))
 	case candidate > k && t.upIn < t.upGap-1:
 		return t.change(Grow, int(min(candidate, stepUp*k+1)))
 	case t.upIn <= 0:
@@ -200,7 +213,8 @@ func (t *auto) judge(m float64, o *Observation, why *Why) (Name, bool) {
 	}
 	slots := math.Log(float64(t.k) / float64(tr.k))
 	e := math.Log(m/tr.m) / slots
-	limit := min(mostE, why.Share+(1-why.Share)/float64(2*t.k+1))
+	calm := min(mostE, why.Share+(1-why.Share)/float64(2*t.k+1))
+	limit := calm
 	if t.wantsThroughput(o, why) {
 		limit = max(limit, 1-stressCost/math.Abs(slots))
 	}
@@ -210,14 +224,17 @@ func (t *auto) judge(m float64, o *Observation, why *Why) (Name, bool) {
 		if t.stressed && why.Stress && e < worthShrinking {
 			return t.dearShrink(tr), true
 		}
-		return t.judgeShrink(m, limit, why.Keys)
+		return t.judgeShrink(m, calm, why.Keys)
 	case Double, Try:
+		if why.Stress && e <= cheap {
+			return t.growOn(m), true
+		}
 		failed := e > limit
 		if tr.name == Try {
 			failed = e > limit+0.1 || e > limit && m <= level
 		}
 		if !failed {
-			return t.paid(tr, m, e, limit)
+			return t.paid(tr, m, e, calm)
 		}
 		return t.failed(tr, e)
 	}
@@ -231,7 +248,7 @@ func (t *auto) judgeShrink(m, limit, n float64) (Name, bool) {
 		*s = series{}
 		return Hold, false
 	}
-	if 2*t.k > s.k && t.k > t.cfg.MinInFlight || s.k == 0 || s.k == t.k {
+	if float64(t.k) > judged*float64(s.k) && t.k > t.cfg.MinInFlight || s.k == 0 || s.k == t.k {
 		return Hold, false
 	}
 	e := math.Log(m/s.m) / math.Log(float64(t.k)/float64(s.k))
@@ -249,6 +266,17 @@ func (t *auto) judgeShrink(m, limit, n float64) (Name, bool) {
 	t.smooth = 0
 	s.bad = 0
 	return Rebase, true
+}
+
+// growOn follows up a trial that paid well while requests were shed.
+func (t *auto) growOn(m float64) Name {
+	t.smooth = m
+	t.upGap, t.upIn = 2, 0
+	t.trial.good, t.trial.goodE = 0, 0
+	if t.slow {
+		return t.change(Double, 2*t.k)
+	}
+	return t.change(Try, t.k+max(1, t.k/2))
 }
 
 // dearShrink undoes a shrink that cost throughput while requests were shed. The
@@ -286,7 +314,7 @@ func (t *auto) back(tr trial) Name {
 
 // paid keeps what a trial gained.
 func (t *auto) paid(tr trial, m, e, limit float64) (Name, bool) {
-	if tr.name == Double {
+	if tr.name == Double || e > limit+0.1 { // it pays under stress only, and moves no baseline
 		return Hold, false
 	}
 	t.upGap, t.upIn = 2, 1

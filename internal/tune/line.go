@@ -56,12 +56,15 @@ func (l *line) learn(w *window, m, mean, prev, sigma float64) float64 {
 	if !ok {
 		return m
 	}
-	old := l.at(mean)
-	if level := a + b*mean; !isFar {
-		a, b = a*old/level, b*old/level
+	l.known = true
+	if isFar {
+		l.a, l.b = a, b
+		m, _ = w.inflation(a, b)
+		return m
 	}
-	l.a, l.b, l.known = a, b, true
-	return m * old / l.at(mean)
+	f := l.at(mean) / (a + b*mean)
+	l.a, l.b = a*f, b*f
+	return m
 }
 
 // doubt is the standard error of the line at n, as a part of it: large where no

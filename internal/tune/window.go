@@ -13,7 +13,7 @@ const (
 	kept          = 1024                  // batches remembered of a window
 	settled       = 0.07                  // the standard error of the median that is aimed at
 	medianError   = 1.25                  // standard error of a median, in σ/√n
-	stressFor     = 200 * time.Millisecond
+	stressFor     = 100 * time.Millisecond
 )
 
 // sample is one batch of the window.

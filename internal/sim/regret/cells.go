@@ -73,9 +73,9 @@ func gridCell(rtt time.Duration, cores, q int, load float64) Cell {
 	}
 }
 
-// span is how long is measured at a rate: enough requests for a p99, 1 to 4 s.
+// span is how long is measured at a rate: enough requests for a p99, 2 to 4 s.
 func span(perSecond float64) time.Duration {
-	return min(4*s, max(s, time.Duration(enough/perSecond*float64(s))))
+	return min(4*s, max(2*s, time.Duration(enough/perSecond*float64(s))))
 }
 
 const enough = 300_000
