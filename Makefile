@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-instrument bench-rivals fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-instrument bench-rivals bench-tuner fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-instrument: ## measure the bench itself; writes docs/results/instrument.md
 bench: ## measure: the library's benchmarks, then those against its rivals
 	$(GO) test -run '^$$' -bench . -benchmem .
 	cd benchmarks && $(GO) run ./cmd/bench-gates
+
+bench-tuner: ## simulate the tuner and its rivals (ten minutes); writes docs/results/tuner.md
+	@mkdir -p .cache
+	cd benchmarks && $(GO) run ./cmd/bench-tuner -book ../.cache/tuner.jsonl -o ../docs/results/tuner.md
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s), stop at the first finding
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh

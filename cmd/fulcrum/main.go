@@ -5,6 +5,7 @@
 //	fulcrum serve -c FILE   serve what a configuration names
 //	fulcrum check -c FILE   compare a configuration with its database
 //	fulcrum bench           measure a service or a database, and how it scales
+//	fulcrum simulate        predict what another load, tuner or database would do
 //	fulcrum version         which build this is
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -31,11 +32,12 @@ const (
 
 // cli is all commands.
 type cli struct {
-	Demo    demoCommand    `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
-	Serve   serveCommand   `cmd:"" help:"Serve the resources that a configuration names."`
-	Check   checkCommand   `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
-	Bench   benchCommand   `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
-	Version versionCommand `cmd:"" help:"Say which build this is."`
+	Demo     demoCommand     `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
+	Serve    serveCommand    `cmd:"" help:"Serve the resources that a configuration names."`
+	Check    checkCommand    `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
+	Bench    benchCommand    `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
+	Simulate simulateCommand `cmd:"" help:"Predict response times and throughput in virtual time, with the library's own dispatcher and tuner."`
+	Version  versionCommand  `cmd:"" help:"Say which build this is."`
 }
 
 // terminal is where a command writes and what ends it.

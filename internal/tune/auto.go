@@ -159,7 +159,7 @@ func (t *auto) decide(o *Observation, why *Why) Name {
 // next chooses K by the level of inflation, or tries more.
 func (t *auto) next(o *Observation, why *Why) Name {
 	k := float64(t.k)
-	binding := t.win.blockedShare(o) > binds || why.Share > binds
+	binding := t.win.blockedShare(o) > binds || t.line.known && why.Share > binds
 	full := k
 	if !binding {
 		full = t.win.meanInFlight()
