@@ -64,13 +64,14 @@ type lazy struct {
 	deadline        time.Time
 	watch           *watch.Watch
 	call            *watch.Call // nil until somebody waits
+	spare           *watch.Call // of an earlier request
 }
 
 func (l *lazy) Deadline() (time.Time, bool) { return l.deadline, true }
 
 func (l *lazy) Done() <-chan struct{} {
 	if l.call == nil {
-		l.call = l.watch.Begin(l.Context, l.deadline)
+		l.call = l.watch.Reuse(l.spare, l.Context, l.deadline)
 	}
 	return l.call.Done()
 }
@@ -86,6 +87,7 @@ func (l *lazy) Err() error {
 func (l *lazy) end() {
 	if l.call != nil {
 		l.watch.Finish(l.call)
+		l.spare = l.call
 	}
 }
 
@@ -94,7 +96,7 @@ func (l *lazy) end() {
 func (g *Gateway) handle(f func(*exchange)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
-		*x = exchange{g: g, w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0]}
+		*x = exchange{g: g, w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0], wait: lazy{spare: x.wait.spare}}
 		var begin time.Time
 		if g.debug {
 			begin = time.Now()
@@ -130,7 +132,7 @@ func (x *exchange) release() {
 		x.buf = nil
 	}
 	clear(x.parts[:cap(x.parts)])
-	*x = exchange{parts: x.parts, buf: x.buf, timing: x.timing}
+	*x = exchange{parts: x.parts, buf: x.buf, timing: x.timing, wait: lazy{spare: x.wait.spare}}
 	exchanges.Put(x)
 }
 
@@ -187,7 +189,7 @@ func (x *exchange) begin() *lazy {
 	if x.who != nil && x.who.scope != "" {
 		ctx = fulcrum.WithScope(ctx, x.who.scope)
 	}
-	x.wait = lazy{Context: ctx, deadline: x.started.Add(x.timeout), watch: x.g.watch}
+	x.wait = lazy{Context: ctx, deadline: x.started.Add(x.timeout), watch: x.g.watch, spare: x.wait.spare}
 	return &x.wait
 }
 

@@ -104,7 +104,16 @@ func (w *Watch) Close() { close(w.closed) }
 // Begin makes the context of a call that ends by the deadline, or its parent's if
 // that is sooner. Finish must follow.
 func (w *Watch) Begin(parent context.Context, deadline time.Time) *Call {
-	c := &Call{parent: parent, deadline: deadline, done: make(chan struct{})}
+	return w.Reuse(&Call{done: make(chan struct{})}, parent, deadline)
+}
+
+// Reuse is Begin with a finished call that nobody looks at any more; one that has
+// ended is replaced.
+func (w *Watch) Reuse(c *Call, parent context.Context, deadline time.Time) *Call {
+	if c == nil || c.Err() != nil {
+		return w.Begin(parent, deadline)
+	}
+	c.parent, c.deadline = parent, deadline
 	if d, ok := parent.Deadline(); ok && d.Before(c.deadline) {
 		c.deadline = d
 	}
@@ -133,6 +142,7 @@ func (w *Watch) Finish(c *Call) {
 	if c.next != nil {
 		c.next.prev = c.prev
 	}
+	c.prev, c.next = nil, nil
 }
 
 func (w *Watch) run() {

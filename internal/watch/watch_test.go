@@ -70,6 +70,29 @@ func TestFinish(t *testing.T) {
 	})
 }
 
+// A call may be used again; one that has ended is not.
+func TestReuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New()
+		defer w.Close()
+		c := w.Begin(t.Context(), time.Now().Add(time.Second))
+		w.Finish(c)
+		time.Sleep(2 * time.Second)
+		again := w.Reuse(c, t.Context(), time.Now().Add(time.Second))
+		if again != c || again.Err() != nil {
+			t.Errorf("%p for %p, %v", again, c, again.Err())
+		}
+		ends(t, again, context.DeadlineExceeded, time.Second)
+		w.Finish(again)
+		if third := w.Reuse(again, t.Context(), time.Now().Add(time.Second)); third == again || third.Err() != nil {
+			t.Error("an ended call was used again")
+		} else {
+			w.Finish(third)
+		}
+		w.Finish(w.Reuse(nil, t.Context(), time.Now().Add(time.Second)))
+	})
+}
+
 func TestAfterFunc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New()
