@@ -24,7 +24,7 @@ const (
 	fewest         = 3    // batches that say something
 	mostGap        = 64   // windows between two trials, at most
 	stressGap      = 8    // the same while requests are shed
-	stressCost     = 0.05 // under stress a trial pays if throughput gains so much
+	stressCost     = 0.04 // under stress a trial pays if throughput gains so much
 	mostE          = 0.25 // the largest e* while calm
 	thirdTime      = 3    // trials in a row that must agree before the level is moved up
 	backAtMost     = 0.75 // a first failure at a steeper e says that the start was not quiet
@@ -51,7 +51,7 @@ type auto struct {
 	upIn       int  // windows until the next one
 	stressed   bool // requests were shed in the window before
 	lastShed   uint64
-	shedUntil  time.Duration
+	shedAt     time.Duration // when lastShed rose
 }
 
 // trial is a change of K that the next window judges.
@@ -84,7 +84,7 @@ func (t *auto) Decision() Decision { return t.now }
 // Step learns of a batch and decides when a window closes.
 func (t *auto) Step(now time.Duration, o *Observation) (Decision, bool) {
 	if o.Shed > t.lastShed {
-		t.lastShed, t.shedUntil = o.Shed, now+stressFor
+		t.lastShed, t.shedAt = o.Shed, now
 	}
 	t.win.add(o, t.k)
 	if !t.win.closes(now, t.k, t.sigma) {
@@ -95,7 +95,7 @@ func (t *auto) Step(now time.Duration, o *Observation) (Decision, bool) {
 		return t.now, false
 	}
 	was := t.k
-	why := Why{Stress: now < t.shedUntil, Batches: t.win.count, MaxBatchWas: t.now.MaxBatch}
+	why := Why{Stress: t.lastShed > 0 && t.shedAt >= min(t.win.begin, now-stressFor), Batches: t.win.count, MaxBatchWas: t.now.MaxBatch}
 	name := t.decide(o, &why)
 	if t.cfg.P99 > 0 {
 		name = t.fit(o, name, &why)
