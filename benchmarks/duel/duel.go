@@ -65,6 +65,7 @@ type Cell struct {
 	Name         string
 	Ours, Theirs func(d time.Duration) (perSecond float64, err error)
 	Gate, Target float64
+	Alone        bool // one caller, at the mercy of single wake-ups: twice the pairs, twice as long
 }
 
 // Result is what came out: rates are medians, ratios are ours/theirs of

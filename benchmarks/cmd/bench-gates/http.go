@@ -63,7 +63,7 @@ func httpDuels(b *pgusers.Server) ([]duel.Cell, error) {
 		gate, target float64
 	}{{1, .95, 0}, {64, 1.6, 2}, {256, 2, 2.5}} {
 		cells = append(cells, duel.Cell{
-			Name: fmt.Sprintf("%d connections, plain net/http handler", c.conns), Gate: c.gate, Target: c.target,
+			Name: fmt.Sprintf("%d connections, plain net/http handler", c.conns), Gate: c.gate, Target: c.target, Alone: c.conns == 1,
 			Ours: overHTTP(ours, c.conns), Theirs: overHTTP(theirs, c.conns),
 		})
 	}

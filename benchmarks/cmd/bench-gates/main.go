@@ -52,7 +52,7 @@ func main() {
 }
 
 func run(pairs int, each time.Duration, only string) (allMet bool, err error) {
-	fmt.Printf("Machine: %s\nEach cell: median of %d interleaved pairs of %s; ratio is ours/theirs of neighbours.\n", duel.Machine(), pairs, each)
+	fmt.Printf("Machine: %s\nEach cell: median of %d interleaved pairs of %s, twice both for a lone caller; ratio is ours/theirs of neighbours.\n", duel.Machine(), pairs, each)
 	allMet = true
 	for _, s := range suites {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
@@ -77,7 +77,11 @@ func runSuite(name, about string, makeCells func() ([]duel.Cell, func(), error),
 	duel.Header(os.Stdout)
 	met := true
 	for _, c := range cells {
-		r, err := duel.Run(c, pairs, each)
+		n, each := pairs, each
+		if c.Alone {
+			n, each = 2*n, 2*each
+		}
+		r, err := duel.Run(c, n, each)
 		if err != nil {
 			return false, err
 		}

@@ -37,7 +37,7 @@ func pgDuels(b *pgusers.Server) ([]duel.Cell, error) {
 		return nil, err
 	}
 	cells := []duel.Cell{
-		{Name: "1 caller, bare query", Ours: pgusers.Through(r, 1), Theirs: pgusers.Direct(pool, 1), Gate: .95},
+		{Name: "1 caller, bare query", Ours: pgusers.Through(r, 1), Theirs: pgusers.Direct(pool, 1), Gate: .95, Alone: true},
 		{Name: "64 callers, direct (pool 10)", Ours: pgusers.Through(r, 64), Theirs: pgusers.Direct(pool, 64), Gate: 3},
 		{Name: "256 callers, direct (pool 10)", Ours: pgusers.Through(r, 256), Theirs: pgusers.Direct(pool, 256), Gate: 4},
 		{Name: "1024 callers, direct (pool 10)", Ours: pgusers.Through(r, 1024), Theirs: pgusers.Direct(pool, 1024), Gate: 5},

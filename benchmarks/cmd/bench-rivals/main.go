@@ -1,7 +1,7 @@
 // Bench-rivals compares Fulcrum's Reader with what one would use instead, over the
 // same PostgreSQL and the same network delays, and prints one table.
 //
-//	go run ./cmd/bench-rivals [-rounds 15] [-each 200ms] [-open 400ms] [-o FILE]
+//	go run ./cmd/bench-rivals [-rounds 15] [-each 150ms] [-open 200ms] [-o FILE]
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 15, "rounds, in each of which every contender runs once")
-	each := flag.Duration("each", 200*time.Millisecond, "length of each run")
-	open := flag.Duration("open", 400*time.Millisecond, "length of each run of the open loop")
+	each := flag.Duration("each", 150*time.Millisecond, "length of each run")
+	open := flag.Duration("open", 200*time.Millisecond, "length of each run of the open loop")
 	file := flag.String("o", "", "write the table to this file as well")
 	flag.Parse()
 	if err := run(*rounds, *each, *open, *file); err != nil {

@@ -59,7 +59,7 @@ func openLoop(out io.Writer, delay time.Duration, gets []named, rounds int, each
 // run is one round. All contenders get the same due times in the same round.
 func (l *lane) run(rate float64, each time.Duration, seed uint64) error {
 	step, err := load.Run(context.Background(), load.Config{
-		Target: target(l.get), Rate: rate, Duration: each, Warmup: each / 4, Drain: time.Second, Seed: seed,
+		Target: target(l.get), Rate: rate, Duration: each, Warmup: each / 4, Drain: 300 * time.Millisecond, Seed: seed,
 	})
 	if err != nil {
 		return err
