@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +52,36 @@ func TestServeThroughOutage(t *testing.T) {
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d: %v", code, p.log)
 	}
+}
+
+// A database that hangs holds up nobody: not the request that runs its query by
+// itself, and not those that wait behind it.
+func TestServeThroughAHang(t *testing.T) {
+	s := pgShop(t)
+	p := serve(t, write(t, t.TempDir(), free+"limits: {timeout: 300ms}\npool: {max: 8}\nstore: "+s.DSN()+"\nresources:\n"+usersPart))
+	until(t, p.data+"/v1/users/1", 200)
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for _, together := range []int{1, 40} {
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range together {
+			wg.Go(func() {
+				if status, body := ask(t.Context(), "GET", p.data+"/v1/users/1", "", ""); status != 504 || !strings.Contains(body, `"code":"deadline"`) {
+					t.Errorf("%d %s", status, body)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took < 300*time.Millisecond || took > 10*time.Second {
+			t.Errorf("%d requests with a deadline of 300 ms took %s", together, took)
+		}
+	}
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, p.data+"/v1/users/1", 200)
 }
 
 // Requests in flight are answered before the end, if they are within the bound.

@@ -159,9 +159,8 @@ func TestExplain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := headers(c.headers...)
 			r, e := table.Explain(c.peer, h)
-			want := strings.Replace(c.want, strings.Repeat("10.0.0.1,", 7)+`1"`, strings.Repeat("10.0.0.1,", 7)+`1"`, 1)
-			if e.String() != want {
-				t.Errorf("\n got %s\nwant %s", e, want)
+			if e.String() != c.want {
+				t.Errorf("\n got %s\nwant %s", e, c.want)
 			}
 			for range 2 { // the second time from the memo
 				if found, source := table.Find(c.peer, h); found != r || source != e.Source {

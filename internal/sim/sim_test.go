@@ -27,7 +27,7 @@ func tuner(t testing.TB, c tune.Config) tune.Tuner {
 	return tu
 }
 
-// TestTwin: the fast twin gives the dispatcher's results to the last digit.
+// The fast twin's totals are the dispatcher's, to the last digit.
 func TestTwin(t *testing.T) {
 	for _, load := range []float64{0.05, 0.5, 0.9, 1.3} {
 		s := setup(time.Millisecond, 4, 44, load)

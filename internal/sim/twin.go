@@ -8,8 +8,8 @@ import (
 
 // twin queues requests as the dispatcher does where all are of one class and
 // scope, none is held, and no two want the same key. It moves positions in a ring
-// instead of items through a map and is ten times as fast; a test holds it to the
-// dispatcher's answers, request by request.
+// instead of items through a map and is several times as fast; a test holds its
+// totals to the dispatcher's.
 type twin struct {
 	due        []time.Duration // a ring
 	head, tail int             // positions in it, ever rising
