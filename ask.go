@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+
+	"github.com/fulcrum-data/fulcrum/internal/mode"
 )
 
 // query is a batch at the backend: what Fetch gets, in one piece, and what became
@@ -11,8 +13,10 @@ import (
 type query[K comparable, V any] struct {
 	ctx      detached
 	batch    Batch[K, V]
-	calls    int   // of Fetch and One
-	whole    error // of all keys together
+	calls    int       // of Fetch and One
+	whole    error     // of all keys together
+	call     mode.Call // at the backend's circuit
+	refused  bool      // by it
 	answered bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/hist"
+	"github.com/fulcrum-data/fulcrum/internal/mode"
 	"github.com/fulcrum-data/fulcrum/internal/tune"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // BackendConfig says what several Readers share: a database, and what it can bear.
 type BackendConfig struct {
-	// Name appears in statistics, hooks and errors. Default "backend".
+	// Name appears in statistics, events and errors. Default "backend".
 	Name string
 	// Tuner decides K, the batches of normal and bulk requests in flight at once.
 	// Default TunerAuto.
@@ -42,10 +43,29 @@ type BackendConfig struct {
 	// P99 is the response time that 99 of 100 requests should keep. TunerAuto then
 	// looks for the most throughput within it. Default 0: none.
 	P99 time.Duration
+	// UrgentP99 is the same for urgent requests. While they miss it, K is cut. Default
+	// 0: none.
+	UrgentP99 time.Duration
 	// FewerQueries has small batches wait for company, where P99 allows.
 	FewerQueries bool
-	// OnDecision is told when the tuner changes something. Default nil.
+
+	// Mode is what is aimed at. Default ModeBalanced: under stress the Backend chooses.
+	// It holds for Readers whose own policy is balanced.
+	Mode Mode
+	// SlowAt is the response time (95th percentile) from which on its cause decides the
+	// mode. Default 500 ms, between 1 ms and 1 h.
+	SlowAt time.Duration
+	// CallTimeout is how long a call may be out before the circuit counts it as failed;
+	// the call goes on. Default 2 s, between 1 ms and 1 h.
+	CallTimeout time.Duration
+	// NoCircuit has the backend asked whatever fails. Default false.
+	NoCircuit bool
+
+	// OnDecision is told when the tuner changes something, OnEvent when the mode, the
+	// circuit or what is shed does. Both run on the goroutine of a request and should
+	// return quickly. Default nil.
 	OnDecision func(Decision)
+	OnEvent    func(Event)
 }
 
 // Decision is what a tuner has decided.
@@ -61,60 +81,120 @@ type Decision struct {
 }
 
 // Backend is one database that several Readers ask. They share its slots, max-min
-// fair, and one tuner: several would chase each other's noise.
+// fair, one tuner (several would chase each other's noise), one mode and one circuit.
 type Backend struct {
-	cfg   BackendConfig
-	epoch time.Time // of all its Readers
-	slots slots
-	holds atomic.Pointer[tune.Decision] // the last one
+	cfg    BackendConfig
+	epoch  time.Time // of all its Readers
+	slots  slots
+	stance atomic.Pointer[stance]
+	nextAt atomic.Int64 // when somebody should step, in ns since the epoch
+
+	answered                           atomic.Uint64 // normal and bulk requests
+	response, queue, service, urgently *hist.Window  // of requests answered in the last second; the last one of urgent ones
 
 	mu        sync.Mutex // guards what follows
 	tuner     tune.Tuner
 	obs       tune.Observation
-	looked    time.Duration // when the response times were last read
-	recent    *hist.Window  // response times of all Readers; nil if the tuner does not ask for them
-	arrived   uint64        // at looked
+	modes     *mode.Switch
+	yield     *tune.Yield // nil without a target for urgent requests
+	looked    time.Duration
+	arrived   uint64 // at looked
+	done      uint64 // answered at looked
 	decisions map[string]uint64
+	events    map[string]uint64 // by kind, from and to
+}
+
+// stance is what holds at a backend by the decisions of its tuner and its modes.
+type stance struct {
+	tune.Decision
+	k    int // InFlight, or less to protect urgent requests
+	hold bool
+	mode mode.Decision
 }
 
 // NewBackend makes a Backend. It starts nothing and asks nothing.
 func NewBackend(cfg BackendConfig) (*Backend, error) {
 	orDefault(&cfg.Name, "backend")
 	orDefault(&cfg.Reserved, defaultReserved)
-	if cfg.Reserved < -1 || cfg.Reserved > 10_000 {
-		return nil, fmt.Errorf("fulcrum: backend %q: BackendConfig.Reserved: %d is not between -1 and 10000", cfg.Name, cfg.Reserved)
+	orDefault(&cfg.CallTimeout, defaultCallTimeout)
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
-	kinds := map[Tuner]tune.Kind{TunerAuto: tune.Auto, TunerFixed: tune.Fixed, TunerThreshold: tune.Threshold}
-	kind, known := kinds[cfg.Tuner]
-	if !known {
-		return nil, fmt.Errorf("fulcrum: backend %q: BackendConfig.Tuner: %d is no tuner; use TunerAuto, TunerFixed or TunerThreshold", cfg.Name, cfg.Tuner)
-	}
-	tc := tune.Config{
-		Kind: kind, MinInFlight: cfg.MinInFlight, MaxInFlight: cfg.MaxInFlight, InFlight: cfg.InFlight, MaxBatch: cfg.MaxBatch, P99: cfg.P99,
-	}
-	if cfg.FewerQueries {
-		tc.Prefer = tune.PreferCost
-	}
-	tuner, err := tune.New(tc)
-	if err != nil {
+	b := &Backend{cfg: cfg, epoch: time.Now(), decisions: make(map[string]uint64), events: make(map[string]uint64)}
+	var err error
+	if b.tuner, err = tune.New(cfg.tuning()); err != nil {
 		return nil, fmt.Errorf("fulcrum: backend %q: %w", cfg.Name, err)
 	}
-	b := &Backend{cfg: cfg, epoch: time.Now(), tuner: tuner, decisions: make(map[string]uint64)}
-	d := tuner.Decision()
-	b.holds.Store(&d)
-	if cfg.P99 > 0 || cfg.Tuner == TunerThreshold {
-		b.recent = hist.NewWindow(recentSpan, windowParts)
+	if b.modes, err = mode.New(mode.Config{Mode: modes[cfg.Mode], Threshold: cfg.SlowAt}); err != nil {
+		return nil, fmt.Errorf("fulcrum: backend %q: BackendConfig.SlowAt: %w", cfg.Name, err)
 	}
-	b.slots.inFlight, b.slots.reserved = d.InFlight, max(0, cfg.Reserved)
+	if cfg.UrgentP99 > 0 {
+		b.yield = tune.NewYield(cfg.UrgentP99)
+	}
+	for _, w := range []**hist.Window{&b.response, &b.queue, &b.service, &b.urgently} {
+		*w = hist.NewWindow(recentSpan, recentParts)
+	}
+	b.slots.reserved = max(0, cfg.Reserved)
+	b.settle(b.tuner.Decision(), b.modes.Decision())
 	return b, nil
 }
 
-// recentSpan is what the tuner takes for the present.
-const recentSpan = time.Second
+func (c BackendConfig) validate() error {
+	wrong := func(field, text string, args ...any) error {
+		return fmt.Errorf("fulcrum: backend %q: BackendConfig.%s: %s", c.Name, field, fmt.Sprintf(text, args...))
+	}
+	switch {
+	case c.Reserved < -1 || c.Reserved > 10_000:
+		return wrong("Reserved", "%d is not between -1 and 10000", c.Reserved)
+	case int(c.Tuner) >= len(tuners):
+		return wrong("Tuner", "%d is no tuner; use TunerAuto, TunerFixed or TunerThreshold", c.Tuner)
+	case int(c.Mode) >= len(modes):
+		return wrong("Mode", "%d is no mode; use ModeBalanced, ModeLatency or ModeThroughput", c.Mode)
+	case c.CallTimeout < time.Millisecond || c.CallTimeout > time.Hour:
+		return wrong("CallTimeout", "%s is not between 1ms and 1h", c.CallTimeout)
+	case c.UrgentP99 < 0:
+		return wrong("UrgentP99", "%s is negative", c.UrgentP99)
+	}
+	return nil
+}
 
-// lookEvery is how often the tuner is told the response times, which costs some
-// microseconds.
-const lookEvery = 250 * time.Millisecond
+func (c BackendConfig) tuning() tune.Config {
+	tc := tune.Config{
+		Kind: tuners[c.Tuner], MinInFlight: c.MinInFlight, MaxInFlight: c.MaxInFlight, InFlight: c.InFlight, MaxBatch: c.MaxBatch, P99: c.P99,
+	}
+	if c.FewerQueries {
+		tc.Prefer = tune.PreferCost
+	}
+	return tc
+}
+
+// The kinds of tuners and the modes, as those who decide know them.
+var (
+	tuners = [...]tune.Kind{TunerAuto: tune.Auto, TunerFixed: tune.Fixed, TunerThreshold: tune.Threshold}
+	modes  = [...]mode.Mode{ModeBalanced: mode.Balanced, ModeLatency: mode.Latency, ModeThroughput: mode.Throughput}
+)
+
+const (
+	defaultCallTimeout = 2 * time.Second
+
+	// recentSpan is what tuner and modes take for the present.
+	recentSpan  = time.Second
+	recentParts = 4
+)
+
+// settle makes what was decided hold. The lock is held, or nobody else is there yet.
+func (b *Backend) settle(d tune.Decision, m mode.Decision) {
+	s := &stance{Decision: d, k: d.InFlight, mode: m}
+	if b.yield != nil && b.yield.Most() > 0 {
+		s.k = min(s.k, b.yield.Most())
+	}
+	s.hold = m.Mode == mode.Throughput || m.Mode != mode.Latency && d.Hold
+	was := b.stance.Load()
+	b.stance.Store(s)
+	if was == nil || was.k != s.k {
+		b.slots.resize(s.k)
+	}
+}
 
 // observe tells the tuner of a batch of normal or bulk requests and does what it
 // decides.
@@ -124,33 +204,17 @@ func (b *Backend) observe(now, left time.Duration, keys, inFlight int, ok bool) 
 	o := &b.obs
 	o.Keys, o.Service, o.Left, o.InFlight, o.OK = keys, now-left, left, inFlight, ok
 	o.Arrived, o.Blocked, o.Shed = p.arrived, p.blocked, p.missed
-	if now-b.looked >= lookEvery {
-		b.look(now)
-	}
-	was := b.holds.Load()
+	was := b.stance.Load()
 	d, decided := b.tuner.Step(now, o)
 	changed := decided && (d.InFlight != was.InFlight || d.MaxBatch != was.MaxBatch || d.Hold != was.Hold)
 	if decided {
 		b.decisions[d.Name.String()]++
-		b.holds.Store(&d)
-	}
-	if changed && d.InFlight != was.InFlight {
-		b.slots.resize(d.InFlight)
+		b.settle(d, was.mode)
 	}
 	b.mu.Unlock()
 	if changed && b.cfg.OnDecision != nil {
 		b.cfg.OnDecision(b.public(now, d))
 	}
-}
-
-// look reads the response times of the shared lanes. The lock is held.
-func (b *Backend) look(now time.Duration) {
-	if b.recent != nil {
-		s := b.recent.Snapshot(now)
-		b.obs.P95, b.obs.P99 = s.Quantile(.95), s.Quantile(.99)
-	}
-	b.obs.Rate = float64(b.obs.Arrived-b.arrived) / (now - b.looked).Seconds()
-	b.arrived, b.looked = b.obs.Arrived, now
 }
 
 func (b *Backend) public(at time.Duration, d tune.Decision) Decision {
@@ -169,8 +233,9 @@ type BackendStats struct {
 	Hold      bool              // small batches wait for company
 	Shared    int               // batches of normal and bulk requests in flight
 	Urgent    int               // batches of urgent requests in flight
-	Decision  string            // the last, with its figures
+	Decision  string            // the tuner's last, with its figures
 	Decisions map[string]uint64 // by name
+	Modes     ModeStats         // what is aimed at, and why
 	Arrived   uint64            // normal and bulk requests
 	Blocked   uint64            // of them, those that found no slot free
 }
@@ -180,10 +245,10 @@ func (b *Backend) Stats() BackendStats {
 	p, shared, urgent := b.slots.counted()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := b.holds.Load()
+	s := b.stance.Load()
 	return BackendStats{
-		Name: b.cfg.Name, InFlight: d.InFlight, Reserved: max(0, b.cfg.Reserved), MaxBatch: d.MaxBatch, Hold: d.Hold,
-		Shared: shared, Urgent: urgent, Decision: d.String(), Decisions: maps.Clone(b.decisions),
-		Arrived: p.arrived, Blocked: p.blocked,
+		Name: b.cfg.Name, InFlight: s.k, Reserved: max(0, b.cfg.Reserved), MaxBatch: s.MaxBatch, Hold: s.hold,
+		Shared: shared, Urgent: urgent, Decision: s.Decision.String(), Decisions: maps.Clone(b.decisions),
+		Modes: b.modeStats(s.mode), Arrived: p.arrived, Blocked: p.blocked,
 	}
 }

@@ -15,6 +15,13 @@ var (
 	// ErrShed says that the request was refused on purpose, before any work was
 	// done for it. errors.As with *ShedError gives the reason.
 	ErrShed = errors.New("fulcrum: shed")
+	// ErrUnavailable says that the backend could not be reached or cannot serve. A Fetch
+	// whose errors wrap it has them counted by the Backend's circuit, as those of the
+	// network are.
+	ErrUnavailable = errors.New("fulcrum: backend unavailable")
+	// ErrCircuitOpen says that the Backend is not asked at the moment, because too many
+	// calls to it failed. errors.As with *CircuitOpenError says when to come back.
+	ErrCircuitOpen = errors.New("fulcrum: circuit open")
 	// ErrClosed says that the Reader is shutting down or has shut down.
 	ErrClosed = errors.New("fulcrum: closed")
 )
@@ -24,6 +31,7 @@ const (
 	ShedQueueFull   = "queue_full"           // the lane holds Policy.MaxQueued keys
 	ShedWaiters     = "too_many_waiters"     // Policy.MaxWaiters callers wait for this key
 	ShedUnreachable = "deadline_unreachable" // by the measured service time the deadline cannot be kept
+	ShedOverload    = "overload"             // more comes than is answered: it would wait over Policy.MaxQueueTime
 )
 
 // ShedError is a refusal with its reason. errors.Is(err, ErrShed) holds.
@@ -39,6 +47,21 @@ func (e *ShedError) Error() string {
 
 // Is makes errors.Is(err, ErrShed) hold.
 func (e *ShedError) Is(target error) bool { return target == ErrShed }
+
+// CircuitOpenError is a refusal because the circuit is open, or half-open with all
+// its probes out. errors.Is(err, ErrCircuitOpen) holds.
+type CircuitOpenError struct {
+	Backend    string        // BackendConfig.Name
+	RetryAfter time.Duration // when the backend is asked again; at least 1 ms
+}
+
+// Error says which backend, and when to come back.
+func (e *CircuitOpenError) Error() string {
+	return fmt.Sprintf("fulcrum: the circuit of %s is open, retry after %s", e.Backend, e.RetryAfter)
+}
+
+// Is makes errors.Is(err, ErrCircuitOpen) hold.
+func (e *CircuitOpenError) Is(target error) bool { return target == ErrCircuitOpen }
 
 // PanicError is a panic in Fetch or One, given to the callers of the keys that
 // cause it. The process lives on.

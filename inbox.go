@@ -168,6 +168,9 @@ func (r *Reader[K, V]) finishClosing() {
 	case <-r.drained:
 	default:
 		close(r.drained)
+		if r.part != nil {
+			r.part.part()
+		}
 		if r.holdTimer != nil {
 			r.holdTimer.Stop()
 		}

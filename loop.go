@@ -76,7 +76,9 @@ func (r *Reader[K, V]) run(b *batchOf[K, V], stays bool) (again bool) {
 			r.finish(b, q, leave)
 		}
 	}()
-	r.ask(q)
+	if r.leaves(b, q) {
+		r.ask(q)
+	}
 	return r.finish(b, q, stays)
 }
 
@@ -86,8 +88,8 @@ func (r *Reader[K, V]) finish(b *batchOf[K, V], q *query[K, V], stays bool) (aga
 	defer r.done()
 	q.answered = true
 	end := r.now()
-	again = r.settle(end, b, q)
-	r.observeShared(b, q, end)
+	again, expected := r.settle(end, b, q)
+	r.observeShared(b, q, end, expected)
 	info := BatchInfo{
 		Reader: r.cfg.Name, Scope: b.Scope, Class: q.batch.class, Reason: b.Reason.String(),
 		Keys: len(b.Items), Callers: b.Callers, Calls: q.calls, Service: end - b.Started, Err: q.whole,
@@ -114,8 +116,9 @@ func (r *Reader[K, V]) done() {
 	}
 }
 
-// settle gives the slot back and decides every caller's outcome.
-func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V]) (again bool) {
+// settle gives the slot back and decides every caller's outcome. expected is how long
+// such a batch takes, 0 if that is not known.
+func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V]) (again bool, expected time.Duration) {
 	for i, it := range b.Items {
 		err := q.batch.out[i].err
 		it.Failed = err != nil && !isNotFound(err)
@@ -124,9 +127,12 @@ func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V
 	if q.whole == nil && q.calls == 1 && (len(b.Items) > 1 || r.cfg.One == nil) {
 		r.observe(end, len(b.Items), end-b.Started)
 	}
+	if q.whole != nil && r.model.TrustedUntil() > 0 {
+		expected = r.model.Predict(len(b.Items))
+	}
 	again = r.dispatch.Done(end, b)
 	r.unlock(end)
-	return again
+	return again, expected
 }
 
 // refitEvery is how often the model's line is drawn anew. Drawing it costs some
@@ -168,6 +174,9 @@ func (r *Reader[K, V]) deliver(end time.Duration, b *batchOf[K, V], fb *Batch[K,
 			queued := max(0, b.Started-c.Admitted) // it may have come while the batch left
 			longest = max(longest, queued)
 			r.rec.answered(end, c.Class, queued, end-c.Admitted)
+			if r.part != nil && !it.Failed {
+				r.cfg.Backend.answeredShared(end, c.Class, queued, end-c.Admitted)
+			}
 			if c.trace != nil {
 				*c.trace = Trace{Class: fb.class, Reason: b.Reason.String(), Keys: len(b.Items), Queued: queued, Service: end - b.Started}
 			}

@@ -21,9 +21,22 @@ func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (m
 	req.apply(opts)
 	m := &many[K, V]{reader: r, req: req, failed: KeyErrors[K]{}}
 	m.add(ctx, keys)
+	if b := r.cfg.Backend; b != nil {
+		if err := b.admit(r.now()); err != nil {
+			return nil, m.refused(err)
+		}
+	}
 	m.submit(ctx)
 	m.await(ctx)
 	return m.collect()
+}
+
+// refused gives all keys the same error.
+func (m *many[K, V]) refused(err error) error {
+	for _, k := range m.keys {
+		m.failed[k] = m.reader.turnedAway(err, m.req.class)
+	}
+	return m.failed
 }
 
 // many is one GetMany on its way.

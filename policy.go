@@ -50,6 +50,11 @@ type Policy struct {
 	// MaxWaiters is the most callers that may wait for one key; more are shed.
 	// Default 10,000.
 	MaxWaiters int
+	// MaxQueueTime is how long requests should be queued at most while more of a class
+	// come than are answered: those that would wait longer are shed. A long queue alone
+	// is no reason. Default with a Backend: ten times what a full batch takes, at least
+	// 10 ms; without one, and with -1: none. At most 1 min.
+	MaxQueueTime time.Duration
 }
 
 const (
@@ -103,11 +108,19 @@ func (p Policy) validate() error {
 	if p.Linger < defaultLinger || p.Linger > time.Second {
 		return fmt.Errorf("fulcrum: Policy.Linger: %s is not between %s and 1s", p.Linger, defaultLinger)
 	}
+	if p.MaxQueueTime != -1 && (p.MaxQueueTime < 0 || p.MaxQueueTime > time.Minute) {
+		return fmt.Errorf("fulcrum: Policy.MaxQueueTime: %s is not between 0 and 1m; -1 means none", p.MaxQueueTime)
+	}
 	return nil
 }
 
-// limits translates the policy for the dispatcher.
-func (p Policy) limits() dispatch.Limits {
+// limits translates the policy for the dispatcher of a Reader that shares a backend,
+// or does not.
+func (p Policy) limits(shares bool) dispatch.Limits {
+	wait := max(0, p.MaxQueueTime)
+	if shares && p.MaxQueueTime == 0 {
+		wait = dispatch.AutoWait
+	}
 	return dispatch.Limits{
 		InFlight:   p.InFlight,
 		Reserved:   max(0, p.Reserved),
@@ -116,5 +129,6 @@ func (p Policy) limits() dispatch.Limits {
 		MaxQueued:  [dispatch.Lanes]int{p.MaxQueued, p.MaxQueued, p.MaxQueued},
 		Hold:       p.Mode == ModeThroughput,
 		Linger:     p.Linger,
+		MaxWait:    wait,
 	}
 }

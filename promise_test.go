@@ -88,7 +88,7 @@ func TestEveryCallerGetsItsOwn(t *testing.T) {
 
 func everyCaller(t *testing.T, withOne bool, b *fulcrum.Backend) {
 	tb := &troubled{}
-	cfg := fulcrum.ReaderConfig[int, string]{Fetch: tb.fetch, Policy: fulcrum.Policy{InFlight: 2, MaxBatch: 20}, Backend: b}
+	cfg := fulcrum.ReaderConfig[int, string]{Fetch: tb.fetch, Policy: fulcrum.Policy{InFlight: 2, MaxBatch: 20, MaxQueueTime: -1}, Backend: b}
 	if withOne {
 		cfg.One = oneOf(tb)
 	}
@@ -158,7 +158,7 @@ func watch(t *testing.T, r *fulcrum.Reader[int, string], stop chan struct{}) {
 			t.Errorf("the books do not balance: %+v", s)
 		}
 		mode := []fulcrum.Mode{fulcrum.ModeLatency, fulcrum.ModeThroughput}[i%2]
-		if err := r.SetPolicy(fulcrum.Policy{InFlight: 1 + i%3, MaxBatch: 1 + i%40, Mode: mode}); err != nil {
+		if err := r.SetPolicy(fulcrum.Policy{InFlight: 1 + i%3, MaxBatch: 1 + i%40, Mode: mode, MaxQueueTime: -1}); err != nil {
 			t.Error(err)
 		}
 		runtime.Gosched()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/fulcrum-data/fulcrum/internal/dispatch"
 	"github.com/fulcrum-data/fulcrum/internal/model"
-	"github.com/fulcrum-data/fulcrum/internal/tune"
 )
 
 // ReaderConfig says where a Reader reads.
@@ -92,7 +91,7 @@ type Reader[K comparable, V any] struct {
 	mu        sync.Mutex // guards what follows; see lock and unlock
 	dispatch  *dispatch.Dispatcher[K, *call[K, V]]
 	limits    dispatch.Limits // as dispatch has them, but for a share of the backend
-	held      *tune.Decision  // of the backend, as limits has it
+	stance    *stance         // of the backend, as limits has it
 	others    int             // batches of other Readers in flight, when the lock was taken
 	model     *model.Model
 	refitAt   time.Duration // when to ask the model again
@@ -108,16 +107,16 @@ func NewReader[K comparable, V any](cfg ReaderConfig[K, V]) (*Reader[K, V], erro
 		return nil, err
 	}
 	r := &Reader[K, V]{
-		cfg:      cfg,
-		epoch:    time.Now(),
-		dispatch: dispatch.New[K, *call[K, V]](cfg.Policy.limits()),
-		model:    model.New(),
-		drained:  make(chan struct{}),
-		limits:   cfg.Policy.limits(),
+		cfg:     cfg,
+		epoch:   time.Now(),
+		limits:  cfg.Policy.limits(cfg.Backend != nil),
+		model:   model.New(),
+		drained: make(chan struct{}),
 	}
+	r.dispatch = dispatch.New[K, *call[K, V]](r.limits)
 	if b := cfg.Backend; b != nil {
 		r.epoch = b.epoch
-		r.part = &member{slots: &b.slots, wake: r.tick}
+		r.part = b.slots.join(r.tick)
 	}
 	r.policy.Store(&cfg.Policy)
 	r.rec.init()
@@ -131,7 +130,8 @@ func (r *Reader[K, V]) now() time.Duration { return time.Since(r.epoch) }
 
 // Get returns the value of key, sharing its query with others who ask at the same
 // time. Its errors: ErrNotFound, a ShedError, ErrClosed, the context's own error
-// as soon as that ends, or what Fetch said of this key.
+// as soon as that ends, a CircuitOpenError if there is a Backend, or what Fetch said of
+// this key.
 func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
@@ -140,6 +140,12 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 		return zero, err
 	}
 	c := r.newCall(ctx, req, key)
+	if b := r.cfg.Backend; b != nil {
+		if err := b.admit(c.Admitted); err != nil {
+			r.release(c)
+			return zero, r.turnedAway(err, req.class)
+		}
+	}
 	if req.class == ClassUrgent || !r.post(c) {
 		verdict := r.submit(c)
 		switch verdict.Action {
@@ -276,6 +282,15 @@ func (r *Reader[K, V]) refusal(reason dispatch.Reason, class Class) error {
 	return &ShedError{Reason: reason.String(), RetryAfter: r.retryAfter(lanes[class])}
 }
 
+// turnedAway counts a request that the backend's circuit refused.
+func (r *Reader[K, V]) turnedAway(err error, class Class) error {
+	r.rec.refuse(lanes[class], dispatch.RefusedCircuit)
+	if r.cfg.Hooks.OnShed != nil {
+		r.cfg.Hooks.OnShed(ShedInfo{Reader: r.cfg.Name, Class: class, Reason: dispatch.RefusedCircuit.String()})
+	}
+	return err
+}
+
 // retryAfter is how long the lane's queue takes to drain at the rate of full
 // batches that the model expects: queued/MaxBatch/K · T(MaxBatch).
 func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
@@ -312,7 +327,7 @@ func (r *Reader[K, V]) SetPolicy(p Policy) error {
 	r.lock()
 	defer r.unlock(r.now())
 	r.policy.Store(&p)
-	r.limits, r.held = p.limits(), nil
+	r.limits, r.stance = p.limits(r.part != nil), nil
 	r.dispatch.SetLimits(r.limits)
 	r.look()
 	return nil

@@ -1,18 +1,24 @@
 package fulcrum
 
-import "time"
+import (
+	"time"
+
+	"github.com/fulcrum-data/fulcrum/internal/dispatch"
+	"github.com/fulcrum-data/fulcrum/internal/mode"
+)
 
 // look takes over what the Reader may have in flight at its backend, and what the
-// tuner has decided. The lock is held.
+// tuner and modes have decided. The lock is held.
 func (r *Reader[K, V]) look() {
 	if r.part == nil {
 		return
 	}
-	if d := r.cfg.Backend.holds.Load(); d != r.held {
+	if s := r.cfg.Backend.stance.Load(); s != r.stance {
 		p := r.policy.Load()
-		r.held = d
-		r.limits.MaxBatch = min(p.MaxBatch, d.MaxBatch)
-		r.limits.Hold = p.Mode == ModeThroughput || p.Mode == ModeBalanced && d.Hold
+		r.stance = s
+		r.limits.MaxBatch = min(p.MaxBatch, s.MaxBatch)
+		r.limits.Hold = p.Mode == ModeThroughput || p.Mode == ModeBalanced && s.hold
+		r.limits.Shed = sheds[s.mode.Shed]
 		r.dispatch.SetLimits(r.limits)
 	}
 	s := r.part.look()
@@ -20,16 +26,21 @@ func (r *Reader[K, V]) look() {
 	r.dispatch.Allow(min(s.shared, r.limits.InFlight), s.reserved)
 }
 
+// sheds are the lanes from which on a step of shedding refuses.
+var sheds = [...]dispatch.Class{mode.ShedNone: dispatch.Urgent, mode.ShedBulk: dispatch.Bulk, mode.ShedNormal: dispatch.Normal}
+
 // tell reports what has become of the share. True asks to look again. The lock is
 // held.
 func (r *Reader[K, V]) tell() (more bool) {
 	if r.part == nil {
 		return false
 	}
-	d := demand{coming: r.dispatch.Coming(), queued: r.dispatch.Queued(lanes[ClassNormal])+r.dispatch.Queued(lanes[ClassBulk]) > 0}
+	queued := r.dispatch.Queued(lanes[ClassNormal]) + r.dispatch.Queued(lanes[ClassBulk])
+	d := demand{coming: r.dispatch.Coming(), queued: queued > 0}
 	d.urgentQueued = r.dispatch.Queued(lanes[ClassUrgent]) > 0
 	d.shared, d.urgent = r.dispatch.InFlight()
 	d.pressure.arrived, d.pressure.blocked, d.pressure.missed = r.dispatch.Pressure()
+	d.pressure.queued = queued
 	if d.shared >= r.limits.InFlight {
 		d.queued = false // it has all that its policy allows
 	}
@@ -41,13 +52,52 @@ func (r *Reader[K, V]) slots() int {
 	if r.part == nil {
 		return r.limits.InFlight
 	}
-	return min(r.limits.InFlight, r.cfg.Backend.holds.Load().InFlight)
+	return min(r.limits.InFlight, r.cfg.Backend.stance.Load().k)
 }
 
-// observeShared tells the backend's tuner of a batch, outside all locks.
-func (r *Reader[K, V]) observeShared(b *batchOf[K, V], q *query[K, V], end time.Duration) {
-	if r.part == nil || b.Class == lanes[ClassUrgent] {
+// leaves asks the backend's circuit whether a batch may leave now. If not, all its
+// requests have failed with the error.
+func (r *Reader[K, V]) leaves(b *batchOf[K, V], q *query[K, V]) bool {
+	if r.part == nil {
+		return true
+	}
+	until := q.ctx.deadline.Sub(r.epoch)
+	call, err := r.cfg.Backend.begin(b.Started, max(until-b.Started, lateAtAll))
+	if err != nil {
+		q.whole, q.refused = err, true
+		q.batch.fail(err)
+		return false
+	}
+	q.call = call
+	return true
+}
+
+// observeShared tells the backend of a batch, outside all locks. expected is how long
+// it should have taken, 0 if that is not known.
+func (r *Reader[K, V]) observeShared(b *batchOf[K, V], q *query[K, V], end, expected time.Duration) {
+	if r.part == nil || q.refused {
 		return
 	}
-	r.cfg.Backend.observe(end, b.Started, len(b.Items), b.InFlight, q.whole == nil && q.calls == 1)
+	backend := r.cfg.Backend
+	backend.end(end, q.call, outcomeOf(q.whole, end-b.Started, expected))
+	if b.Class == lanes[ClassUrgent] {
+		return
+	}
+	if q.whole == nil {
+		backend.service.Record(end, end-b.Started)
+	}
+	backend.observe(end, b.Started, len(b.Items), b.InFlight, q.whole == nil && q.calls == 1)
+}
+
+// answeredShared tells the backend of a request that was answered.
+func (b *Backend) answeredShared(end time.Duration, class dispatch.Class, queued, response time.Duration) {
+	if class == lanes[ClassUrgent] {
+		if b.yield != nil {
+			b.urgently.Record(end, response)
+		}
+		return
+	}
+	b.answered.Add(1)
+	b.response.Record(end, response)
+	b.queue.Record(end, queued)
 }

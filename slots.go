@@ -14,6 +14,7 @@ import (
 // lock), and reports what came of that before it gives the lock back.
 type slots struct {
 	mu              sync.Mutex
+	members         []*member
 	inFlight        int       // K
 	reserved        int       // U
 	shared, urgent  int       // taken
@@ -23,6 +24,7 @@ type slots struct {
 	urgents         []*member // want one more urgent batch
 	arrived         uint64    // requests of normal and bulk class, by all members
 	blocked, missed uint64    // of them, those that found no slot free, and those refused for want of room
+	queued          int       // normal and bulk keys
 }
 
 // member is one Reader's part in the slots.
@@ -38,8 +40,46 @@ type member struct {
 	pressure       pressure
 }
 
-// pressure is what a dispatcher has counted since its start.
-type pressure struct{ arrived, blocked, missed uint64 }
+// join makes a Reader a member.
+func (s *slots) join(wake func()) *member {
+	m := &member{slots: s, wake: wake}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members = append(s.members, m)
+	return m
+}
+
+// part ends a membership. The Reader has nothing in flight and nothing queued.
+func (m *member) part() {
+	s := m.slots
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.members, m); i >= 0 {
+		s.members = slices.Delete(s.members, i, i+1)
+	}
+}
+
+// poke has the members that wait for batches look at what has come meanwhile: while
+// all slots are taken, nobody else would.
+func (s *slots) poke() {
+	s.mu.Lock()
+	var busy []*member
+	for _, m := range s.members {
+		if m.shared+m.urgent > 0 {
+			busy = append(busy, m)
+		}
+	}
+	s.mu.Unlock()
+	for _, m := range busy {
+		m.wake()
+	}
+}
+
+// pressure is what a dispatcher has counted since its start, and what waits there.
+type pressure struct {
+	arrived, blocked, missed uint64
+	queued                   int // normal and bulk keys
+}
 
 // share is what a Reader may have in flight.
 type share struct {
@@ -116,6 +156,7 @@ func (s *slots) count(m *member, d demand) {
 	s.arrived += p.arrived - m.pressure.arrived
 	s.blocked += p.blocked - m.pressure.blocked
 	s.missed += p.missed - m.pressure.missed
+	s.queued += p.queued - m.pressure.queued
 	m.pressure = p
 	s.kept -= m.kept
 	m.kept = 0
@@ -193,5 +234,5 @@ func (s *slots) resize(inFlight int) {
 func (s *slots) counted() (p pressure, shared, urgent int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return pressure{s.arrived, s.blocked, s.missed}, s.shared, s.urgent
+	return pressure{s.arrived, s.blocked, s.missed, s.queued}, s.shared, s.urgent
 }

@@ -5,7 +5,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -68,8 +67,13 @@ type Punctual interface {
 }
 
 // ErrUnavailable says that the database could not be reached or did not answer;
-// the request may succeed later.
-var ErrUnavailable = errors.New("store: database unavailable")
+// the request may succeed later. It is fulcrum.ErrUnavailable too.
+var ErrUnavailable error = unavailable{}
+
+type unavailable struct{}
+
+func (unavailable) Error() string        { return "store: database unavailable" }
+func (unavailable) Is(target error) bool { return target == fulcrum.ErrUnavailable }
 
 // KeyError says what is wrong with a key that somebody asked for.
 type KeyError struct {

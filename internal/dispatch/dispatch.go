@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Dispatcher is the state machine. K is the key, P what the shell hangs on each
 // waiter. It is not safe for concurrent use.
@@ -37,6 +40,7 @@ func New[K comparable, P any](limits Limits) *Dispatcher[K, P] {
 	d.scopes[""] = d.newScope("")
 	for c := range d.lanes {
 		d.lanes[c].class = Class(c)
+		d.lanes[c].overload.least = math.MaxInt
 	}
 	return d
 }
@@ -123,6 +127,12 @@ func (d *Dispatcher[K, P]) enter(now time.Duration, scopeName string, key K, w *
 	s := d.scopeOf(scopeName)
 	if it := s.index[key]; it != nil {
 		return d.join(now, it, w)
+	}
+	d.lanes[w.Class].overload.came++
+	if d.overfull(now, s, w.Class) {
+		d.forget(s)
+		d.miss(w.Class, 1)
+		return Verdict[K, P]{Action: Refuse, Reason: RefusedOverload}
 	}
 	if d.lanes[w.Class].n >= d.limits.MaxQueued[w.Class] {
 		d.forget(s)
@@ -249,6 +259,7 @@ func (d *Dispatcher[K, P]) Cancel(w *Waiter[K, P]) {
 	}
 	d.counts.Queued--
 	if it.n == 0 {
+		d.lanes[it.class].overload.came-- // who gives up and asks again is no more load
 		d.drop(it)
 		d.release(it)
 	}

@@ -33,9 +33,11 @@ func (s *scope[K, P]) unindex(q *fifo[K, P], n int) {
 
 // lane holds the scopes that have work of one class, in turn.
 type lane[K comparable, P any] struct {
-	class Class
-	next  *scope[K, P] // whose turn it is; the others follow in a ring. Nil: none
-	n     int          // keys queued
+	class    Class
+	next     *scope[K, P] // whose turn it is; the others follow in a ring. Nil: none
+	scopes   int          // in that ring
+	n        int          // keys queued
+	overload overload
 }
 
 // join puts a scope at the end of the turn, unless it has its place already.
@@ -44,6 +46,7 @@ func (l *lane[K, P]) join(s *scope[K, P]) {
 	if place.after != nil {
 		return
 	}
+	l.scopes++
 	if l.next == nil {
 		place.before, place.after = s, s
 		l.next = s
@@ -59,6 +62,7 @@ func (l *lane[K, P]) join(s *scope[K, P]) {
 func (l *lane[K, P]) leave(s *scope[K, P]) {
 	place := s.turn[l.class]
 	s.turn[l.class] = neighbours[K, P]{}
+	l.scopes--
 	if place.after == s {
 		l.next = nil
 		return

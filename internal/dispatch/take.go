@@ -127,6 +127,7 @@ func (d *Dispatcher[K, P]) Take(now time.Duration) *Batch[K, P] {
 	s := d.lanes[class].next
 	b := d.newBatch(now, s.name, class)
 	d.fill(now, b, s)
+	d.lanes[class].overload.weigh(now, len(b.Items)+len(b.Expired), d.lanes[class].n, d.maxWait())
 	if len(b.Items) > 0 {
 		d.hold(class, +1)
 		b.InFlight = d.shared

@@ -50,13 +50,15 @@ const (
 	RefusedDeadline                              // by the model it cannot make its deadline
 	RefusedExpired                               // its deadline had passed before it came
 	RefusedClosed                                // the dispatcher is closing
+	RefusedOverload                              // more comes than is answered: it would wait too long
+	RefusedCircuit                               // told by the shell: its backend's circuit is open
 
 	Reasons // how many reasons there are
 )
 
 var reasonNames = [Reasons]string{
 	"idle", "urgent", "slot", "full", "held", "deadline", "flush", "close",
-	"queue_full", "too_many_waiters", "deadline_unreachable", "expired", "closed",
+	"queue_full", "too_many_waiters", "deadline_unreachable", "expired", "closed", "overload", "circuit_open",
 }
 
 // String names the reason as metrics and logs do.
@@ -95,6 +97,14 @@ type Limits struct {
 	MaxQueued  [Lanes]int    // keys queued in each lane, at least 1
 	Hold       bool          // hold small batches for company while another is in flight
 	Linger     time.Duration // longest hold; only with Hold
+
+	// MaxWait is how long a key should be queued at most while there is overload;
+	// beyond it requests are refused. 0: no bound; AutoWait: ten full batches' time, at
+	// least 10 ms.
+	MaxWait time.Duration
+	// Shed has the same refused in this lane and less urgent ones without waiting for
+	// signs of overload. Urgent: in none.
+	Shed Class
 }
 
 // Cost is what a batch of n keys takes: T(n) = A + B·n. The zero value says

@@ -47,6 +47,7 @@ func newWalker(t *rapid.T) *walker {
 		InFlight: n("k", 4), Reserved: n("u", 3) - 1, MaxBatch: n("max", 5), MaxWaiters: n("waiters", 4),
 		MaxQueued: [Lanes]int{n("urgent", 6), n("normal", 6), n("bulk", 6)},
 		Hold:      rapid.Bool().Draw(t, "hold"), Linger: 2 * time.Millisecond,
+		MaxWait: rapid.SampledFrom([]time.Duration{0, AutoWait, time.Millisecond}).Draw(t, "wait"), Shed: rapid.SampledFrom([]Class{Urgent, Normal, Bulk}).Draw(t, "shed"),
 	}
 	w := &walker{t: t, d: New[int, int](l), limits: l, queued: map[*Waiter[int, int]]want{}}
 	w.d.SetCost(Cost{A: time.Millisecond, B: 100 * time.Microsecond, TrustedUntil: time.Duration(n("trusted", 100)) * time.Millisecond})

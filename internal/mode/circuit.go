@@ -169,6 +169,28 @@ func (c *circuit) judge(now time.Duration) {
 	if late > 0 {
 		text += fmt.Sprintf(" (%d did not come back in time)", late)
 	}
+	c.trip(now, why, text)
+}
+
+// stuck opens the circuit if every call that is out is overdue, while others wait for
+// its slot: so few slots may be no evidence by their number, but nobody gets past them.
+func (c *circuit) stuck(now time.Duration) {
+	out, late := 0, 0
+	for _, f := range c.flights {
+		if f.serial != 0 && f.period == c.period {
+			out++
+			if f.counted {
+				late++
+			}
+		}
+	}
+	if c.state == Closed && late > 0 && late == out && now-c.rowFrom >= c.cfg.Window/parts {
+		c.trip(now, Overdue, fmt.Sprintf("none of the %d calls that are out came back in time, others wait, none has succeeded for %s", out, short(now-c.rowFrom)))
+	}
+}
+
+// trip opens the circuit.
+func (c *circuit) trip(now time.Duration, why Cause, text string) {
 	if c.backoff == 0 || now-c.closedAt > c.cfg.Window {
 		c.backoff = c.cfg.Backoff
 	} else { // it has only just been closed

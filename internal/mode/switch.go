@@ -62,6 +62,9 @@ func (s *Switch) Step(now time.Duration, o Observation) (Decision, []Event) {
 	s.seen = o.plausible()
 	s.circuit.advance(now)
 	s.circuit.calls.roll(now, s.cfg.Window)
+	if o.Queued > 0 {
+		s.circuit.stuck(now)
+	}
 	if s.override != 0 && now >= s.override {
 		s.endOverride(now, OverrideEnded, "the time of the override is over")
 	}

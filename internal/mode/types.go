@@ -69,11 +69,12 @@ const (
 	ModeChanged Kind = iota
 	CircuitChanged
 	SheddingChanged
+	SlotsChanged // told by the shell: K was cut for urgent requests, or given back
 )
 
 // String names the kind as the events' stream does.
 func (k Kind) String() string {
-	return name(k, "mode", "circuit", "shed")
+	return name(k, "mode", "circuit", "shed", "slots")
 }
 
 // Cause says why something changed, in one word for metrics.
@@ -96,12 +97,13 @@ const (
 	OverrideEnded                // that time is over
 	OverrideCleared              // somebody took it back
 	Configured                   // the configuration changed
+	Urgent                       // of slots: urgent requests missed their target, or keep it
 )
 
 // String names the cause as metrics do.
 func (c Cause) String() string {
 	return name(c, "started", "queueing", "service", "calm", "failures", "overdue", "backoff", "probe_failed", "probed",
-		"circuit_opened", "circuit_closed", "override", "override_ended", "override_cleared", "configured")
+		"circuit_opened", "circuit_closed", "override", "override_ended", "override_cleared", "configured", "urgent")
 }
 
 // name looks a value's name up; a value out of range has none.
