@@ -85,12 +85,13 @@ type Decision struct {
 type Backend struct {
 	cfg    BackendConfig
 	epoch  time.Time // of all its Readers
-	slots  slots
 	stance atomic.Pointer[stance]
 	nextAt atomic.Int64 // when somebody should step, in ns since the epoch
+	_      [64]byte     // every request reads what is above: not on a cache line that batches write
+	slots  slots
 
 	answered                           atomic.Uint64 // normal and bulk requests
-	response, queue, service, urgently *hist.Window  // of requests answered in the last second; the last one of urgent ones
+	response, queue, service, urgently *hist.Window  // of the last second, each batch's oldest request for all of it; the last one of urgent ones
 
 	mu        sync.Mutex // guards what follows
 	tuner     tune.Tuner

@@ -14,12 +14,27 @@ import (
 // Get, with statistics on.
 func BenchmarkGet(b *testing.B) {
 	for _, callers := range []int{1, 2, 8, 64, 256, 1024} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkGet(b, callers) })
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkGet(b, callers, nil) })
 	}
 }
 
-func benchmarkGet(b *testing.B, callers int) {
+// BenchmarkGetBackend is the same with a Backend: its slots, tuner, circuit and modes.
+// K is as without one.
+func BenchmarkGetBackend(b *testing.B) {
+	for _, callers := range []int{1, 2, 8, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			backend, err := fulcrum.NewBackend(fulcrum.BackendConfig{Tuner: fulcrum.TunerFixed})
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchmarkGet(b, callers, backend)
+		})
+	}
+}
+
+func benchmarkGet(b *testing.B, callers int, backend *fulcrum.Backend) {
 	r, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, int]{
+		Backend: backend,
 		Fetch: func(_ context.Context, batch *fulcrum.Batch[int, int]) error {
 			for i, k := range batch.Keys() {
 				batch.SetAt(i, k)

@@ -96,6 +96,9 @@ func (r *Reader[K, V]) finish(b *batchOf[K, V], q *query[K, V], stays bool) (aga
 	}
 	r.rec.batch(end, info, b.Class, b.Reason)
 	info.Queued = r.deliver(end, b, &q.batch)
+	if r.part != nil && q.whole == nil {
+		r.cfg.Backend.answer(end, b.Class, b.Callers, info.Queued, info.Service)
+	}
 	r.recycle(b)
 	hook := r.cfg.Hooks.OnBatch
 	if again && (hook != nil || !stays) {
@@ -174,9 +177,6 @@ func (r *Reader[K, V]) deliver(end time.Duration, b *batchOf[K, V], fb *Batch[K,
 			queued := max(0, b.Started-c.Admitted) // it may have come while the batch left
 			longest = max(longest, queued)
 			r.rec.answered(end, c.Class, queued, end-c.Admitted)
-			if r.part != nil && !it.Failed {
-				r.cfg.Backend.answeredShared(end, c.Class, queued, end-c.Admitted)
-			}
 			if c.trace != nil {
 				*c.trace = Trace{Class: fb.class, Reason: b.Reason.String(), Keys: len(b.Items), Queued: queued, Service: end - b.Started}
 			}

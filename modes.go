@@ -30,7 +30,8 @@ func (e Event) String() string {
 }
 
 // EventFigures are what an event rests on. Times are 95th percentiles of the normal
-// and bulk requests that were answered in the second before.
+// and bulk requests that were answered in the second before; the oldest request of each
+// batch stands for all of it.
 type EventFigures struct {
 	Samples    int           // requests that the times are of
 	Response   time.Duration // from admission to the answer

@@ -83,21 +83,21 @@ func (r *Reader[K, V]) observeShared(b *batchOf[K, V], q *query[K, V], end, expe
 	if b.Class == lanes[ClassUrgent] {
 		return
 	}
-	if q.whole == nil {
-		backend.service.Record(end, end-b.Started)
-	}
 	backend.observe(end, b.Started, len(b.Items), b.InFlight, q.whole == nil && q.calls == 1)
 }
 
-// answeredShared tells the backend of a request that was answered.
-func (b *Backend) answeredShared(end time.Duration, class dispatch.Class, queued, response time.Duration) {
+// answer learns of a batch that was answered. Its oldest request stands for all of
+// them: that errs to the careful side, and requests share no counter.
+func (b *Backend) answer(end time.Duration, class dispatch.Class, callers int, queued, service time.Duration) {
+	n := uint64(callers)
 	if class == lanes[ClassUrgent] {
 		if b.yield != nil {
-			b.urgently.Record(end, response)
+			b.urgently.RecordN(end, queued+service, n)
 		}
 		return
 	}
-	b.answered.Add(1)
-	b.response.Record(end, response)
-	b.queue.Record(end, queued)
+	b.answered.Add(n)
+	b.response.RecordN(end, queued+service, n)
+	b.queue.RecordN(end, queued, n)
+	b.service.RecordN(end, service, n)
 }

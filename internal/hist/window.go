@@ -53,9 +53,12 @@ func NewWindow(span time.Duration, parts int) *Window {
 func (w *Window) Span() time.Duration { return w.width * time.Duration(len(w.ring)) }
 
 // Record counts d once, as of the time now.
-func (w *Window) Record(now, d time.Duration) {
+func (w *Window) Record(now, d time.Duration) { w.RecordN(now, d, 1) }
+
+// RecordN counts d n times, as of the time now.
+func (w *Window) RecordN(now, d time.Duration, n uint64) {
 	if p := w.part(int64(max(now, 0) / w.width)); p != nil {
-		p.Record(d)
+		p.RecordN(d, n)
 	}
 }
 
