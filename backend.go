@@ -61,11 +61,12 @@ type BackendConfig struct {
 	// NoCircuit has the backend asked whatever fails. Default false.
 	NoCircuit bool
 
-	// OnDecision is told when the tuner changes something, OnEvent when the mode, the
-	// circuit or what is shed does. Both run on the goroutine of a request and should
-	// return quickly. Default nil.
+	// OnDecision is told when the tuner changes something. Like OnEvent it runs on the
+	// goroutine of a request and should return quickly. Default nil.
 	OnDecision func(Decision)
-	OnEvent    func(Event)
+	// OnEvent is told when the mode, the circuit, what is shed or K's bound changes.
+	// Default nil.
+	OnEvent func(Event)
 }
 
 // Decision is what a tuner has decided.
@@ -249,7 +250,7 @@ func (b *Backend) Stats() BackendStats {
 	s := b.stance.Load()
 	return BackendStats{
 		Name: b.cfg.Name, InFlight: s.k, Reserved: max(0, b.cfg.Reserved), MaxBatch: s.MaxBatch, Hold: s.hold,
-		Shared: shared, Urgent: urgent, Decision: s.Decision.String(), Decisions: maps.Clone(b.decisions),
+		Shared: shared, Urgent: urgent, Decision: s.String(), Decisions: maps.Clone(b.decisions),
 		Modes: b.modeStats(s.mode), Arrived: p.arrived, Blocked: p.blocked,
 	}
 }

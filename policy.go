@@ -86,6 +86,9 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
+// Validate says what is wrong with a policy, as SetPolicy would.
+func (p Policy) Validate() error { return p.withDefaults().validate() }
+
 // validate checks a policy whose defaults are filled in.
 func (p Policy) validate() error {
 	if int(p.Mode) >= len(modeNames) {

@@ -1,6 +1,7 @@
 package fulcrum
 
 import (
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type ClassStats struct {
 	Left            map[string]uint64 // batches by the reason they left
 	Refused         map[string]uint64 // requests by the reason they were refused
 	BatchKeys       uint64            // keys in all batches of the class
+	Sizes           []uint64          // batches of at most 1, 2, 4, 8, … keys that are in none before; none at the end are left out
 	FailedBatches   uint64            // batches that failed as a whole
 	Queue           Latency           // from admission to leaving
 	Response        Latency           // from admission to the answer
@@ -69,7 +71,7 @@ type Latency struct {
 	Count         uint64        // since the start
 	Sum           time.Duration // since the start
 
-	total hist.Snapshot
+	recent, total hist.Snapshot
 }
 
 // Buckets calls f for each upper bound with the number of durations since the
@@ -78,6 +80,17 @@ func (l Latency) Buckets(f func(upper time.Duration, cumulative uint64)) {
 	for upper, cumulative := range l.total.Buckets() {
 		f(upper, cumulative)
 	}
+}
+
+// Quantile is one of the last StatsWindow, 0 to 1.
+func (l Latency) Quantile(q float64) time.Duration { return l.recent.Quantile(q) }
+
+// Over is the share of the last StatsWindow that took longer than d.
+func (l Latency) Over(d time.Duration) float64 {
+	if l.Samples == 0 {
+		return 0
+	}
+	return float64(l.Samples-min(l.Samples, l.recent.AtMost(d))) / float64(l.Samples)
 }
 
 // recorder keeps what Stats tells beyond the dispatcher's own ledger.
@@ -89,6 +102,7 @@ type laneRecorder struct {
 	left      [dispatch.Reasons]atomic.Uint64
 	refused   [dispatch.Reasons]atomic.Uint64
 	batchKeys atomic.Uint64
+	sizes     [sizes]atomic.Uint64
 	callers   atomic.Uint64
 	calls     atomic.Uint64
 	failed    atomic.Uint64
@@ -117,6 +131,7 @@ func (rec *recorder) batch(end time.Duration, b BatchInfo, lane dispatch.Class, 
 	l := &rec.lanes[lane]
 	l.left[reason].Add(1)
 	l.batchKeys.Add(uint64(b.Keys))
+	l.sizes[sizeOf(b.Keys)].Add(1)
 	l.callers.Add(uint64(b.Callers))
 	l.calls.Add(uint64(b.Calls))
 	l.service.Record(end, b.Service)
@@ -124,6 +139,12 @@ func (rec *recorder) batch(end time.Duration, b BatchInfo, lane dispatch.Class, 
 		l.failed.Add(1)
 	}
 }
+
+// sizes are the powers of 2 that batches are counted by: the largest has 100,000 keys.
+const sizes = 18
+
+// sizeOf is the place of a batch in Sizes: the least i for which it has at most 2^i keys.
+func sizeOf(keys int) int { return min(bits.Len(uint(max(1, keys)-1)), sizes-1) }
 
 func (rec *recorder) answered(end time.Duration, lane dispatch.Class, queued, response time.Duration) {
 	l := &rec.lanes[lane]
@@ -172,6 +193,7 @@ func (l *laneRecorder) stats(now time.Duration) ClassStats {
 	return ClassStats{
 		BatchKeys:     l.batchKeys.Load(),
 		FailedBatches: l.failed.Load(),
+		Sizes:         bySize(&l.sizes),
 		Left:          byReason(&l.left),
 		Refused:       byReason(&l.refused),
 		Queue:         latency(l.queue, now),
@@ -190,8 +212,21 @@ func byReason(counts *[dispatch.Reasons]atomic.Uint64) map[string]uint64 {
 	return m
 }
 
+func bySize(counts *[sizes]atomic.Uint64) []uint64 {
+	all, n := make([]uint64, sizes), 0
+	for i := range counts {
+		if all[i] = counts[i].Load(); all[i] > 0 {
+			n = i + 1
+		}
+	}
+	return all[:n]
+}
+
 func latency(w *hist.Window, now time.Duration) Latency {
-	recent, total := w.Snapshot(now), w.Total()
+	return latencyOf(w.Snapshot(now), w.Total())
+}
+
+func latencyOf(recent, total hist.Snapshot) Latency {
 	return Latency{
 		Samples: recent.Count(),
 		P50:     recent.Quantile(.50),
@@ -200,6 +235,7 @@ func latency(w *hist.Window, now time.Duration) Latency {
 		Max:     recent.Max(),
 		Count:   total.Count(),
 		Sum:     time.Duration(total.SumSeconds() * float64(time.Second)),
+		recent:  recent,
 		total:   total,
 	}
 }

@@ -5,16 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/internal/config"
 )
 
 // checkCommand is fulcrum check.
 type checkCommand struct {
-	Config string `help:"The configuration to check." short:"c" required:"" placeholder:"FILE"`
-	JSON   bool   `help:"Print the result as JSON." name:"json"`
+	Config  string   `help:"The configuration to check." short:"c" required:"" placeholder:"FILE"`
+	JSON    bool     `help:"Print the result as JSON." name:"json"`
+	Explain []string `help:"Tell which region's policy a request with this header gets, and why. May be there several times; an empty one means no header." sep:"none" placeholder:"'NAME: VALUE'"`
+	From    string   `help:"The address that request comes from." default:"127.0.0.1" placeholder:"ADDRESS"`
 }
 
 // checkJSON is the result of a check.
@@ -23,22 +30,43 @@ type checkJSON struct {
 	Problems  config.Problems `json:"problems"`
 	Store     string          `json:"store,omitempty"`
 	Pool      *poolJSON       `json:"pool,omitempty"`
+	Tuner     *tunerJSON      `json:"tuner,omitempty"`
 	Resources []resourceJSON  `json:"resources"`
+	Regions   []regionJSON    `json:"regions"`
+	Explained *explainedJSON  `json:"explained,omitempty"`
 }
 
 type poolJSON struct {
-	Used int `json:"used"` // the most connections that all resources together use
+	Used int `json:"used"` // the most connections that all requests together use
 	Max  int `json:"max"`
 }
 
+type tunerJSON struct {
+	Kind        string `json:"kind"`
+	MinInFlight int    `json:"min_in_flight"`
+	MaxInFlight int    `json:"max_in_flight"`
+	Reserved    int    `json:"reserved"`
+}
+
 type resourceJSON struct {
-	Name     string   `json:"name"`
-	Path     string   `json:"path"`
-	Key      []string `json:"key"`
-	Mode     string   `json:"mode"`
-	InFlight int      `json:"in_flight"`
-	Reserved int      `json:"reserved"`
-	MaxBatch int      `json:"max_batch"`
+	Name string   `json:"name"`
+	Path string   `json:"path"`
+	Key  []string `json:"key"`
+}
+
+type regionJSON struct {
+	Name     string `json:"name"`
+	Mode     string `json:"mode"`
+	MaxBatch int    `json:"max_batch"`
+	SLO      string `json:"slo,omitempty"`
+	policy   string
+}
+
+// explainedJSON says which policy a request gets.
+type explainedJSON struct {
+	Region string `json:"region"`
+	Policy string `json:"policy"`
+	Why    string `json:"why"`
 }
 
 // Run reads the configuration, compares it with the database and tells what each
@@ -63,23 +91,58 @@ func (c *checkCommand) Run(t terminal) error {
 
 func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 	opened, _, err := configure(t.ctx, c.Config, io.Discard)
-	result := &checkJSON{Problems: config.Problems{}, Resources: []resourceJSON{}}
+	result := &checkJSON{Problems: config.Problems{}, Resources: []resourceJSON{}, Regions: []regionJSON{}}
 	if errors.As(err, &result.Problems) {
 		return result, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	result.OK, result.Store, result.Pool = true, opened.Store.String(), &poolJSON{Max: opened.db.Conns()}
+	b := opened.gateway.Backend()
+	most := b.MaxInFlight
+	if b.Tuner != fulcrum.TunerAuto {
+		most = b.InFlight
+	}
+	result.OK, result.Store = true, opened.Store.String()
+	result.Pool = &poolJSON{Used: most + max(0, b.Reserved), Max: opened.db.Conns()}
+	result.Tuner = &tunerJSON{Kind: tunerNames[b.Tuner], MinInFlight: max(1, b.MinInFlight), MaxInFlight: most, Reserved: max(0, b.Reserved)}
 	for _, r := range opened.gateway.Describe() {
-		p := r.Policy
-		result.Pool.Used += p.InFlight + max(0, p.Reserved)
-		result.Resources = append(result.Resources, resourceJSON{
-			Name: r.Name, Path: r.Path, Key: r.Key,
-			Mode: p.Mode.String(), InFlight: p.InFlight, Reserved: max(0, p.Reserved), MaxBatch: p.MaxBatch,
-		})
+		result.Resources = append(result.Resources, resourceJSON{Name: r.Name, Path: r.Path, Key: r.Key})
+	}
+	for _, r := range opened.gateway.Regions() {
+		result.Regions = append(result.Regions, regionJSON{Name: r.Name, Mode: r.Policy.Mode.String(), MaxBatch: r.Policy.MaxBatch, SLO: r.SLO, policy: r.String()})
+	}
+	if header, _ := c.headers(); len(c.Explain) > 0 {
+		info, why := opened.gateway.Explain(net.JoinHostPort(c.From, "0"), header)
+		result.Explained = &explainedJSON{Region: info.Name, Policy: info.String(), Why: why}
 	}
 	return result, opened.db.Close()
+}
+
+var tunerNames = map[fulcrum.Tuner]string{fulcrum.TunerAuto: "auto", fulcrum.TunerFixed: "fixed", fulcrum.TunerThreshold: "threshold"}
+
+// Validate looks at the flags that kong cannot.
+func (c *checkCommand) Validate() error {
+	if _, err := netip.ParseAddr(c.From); err != nil {
+		return fmt.Errorf("--from %q: want an address such as 192.0.2.1", c.From)
+	}
+	_, err := c.headers()
+	return err
+}
+
+// headers reads what --explain was given.
+func (c *checkCommand) headers() (http.Header, error) {
+	h := http.Header{}
+	for _, line := range c.Explain {
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); line != "" && (!ok || name == "") {
+			return nil, fmt.Errorf("--explain %q: want 'NAME: VALUE'", line)
+		}
+		if line != "" {
+			h.Add(name, strings.TrimSpace(value))
+		}
+	}
+	return h, nil
 }
 
 func (r *checkJSON) printJSON(t terminal, _ string) error {
@@ -96,14 +159,28 @@ func (r *checkJSON) print(t terminal, file string) error {
 	fmt.Fprintf(t.stdout, "%s on %s\n", file, r.Store)
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	for _, res := range r.Resources {
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s, %d in flight, %d reserved, batches up to %s\n",
-			res.Name, res.Path, strings.Join(res.Key, ", "), res.Mode, res.InFlight, res.Reserved, thousands(res.MaxBatch))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", res.Name, res.Path, strings.Join(res.Key, ", "))
+	}
+	for _, region := range r.Regions {
+		fmt.Fprintf(table, "  region %s\t%s\n", region.Name, region.policy)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(t.stdout, "up to %d of %s\nOK\n", r.Pool.Used, count(r.Pool.Max, "connection"))
+	if e := r.Explained; e != nil {
+		fmt.Fprintf(t.stdout, "such a request gets: %s\n  because: %s\n", e.Policy, e.Why)
+	}
+	_, err := fmt.Fprintf(t.stdout, "tuner %s: %s in flight, %d reserved; up to %d of %s\nOK\n",
+		r.Tuner.Kind, span(r.Tuner), r.Tuner.Reserved, r.Pool.Used, count(r.Pool.Max, "connection"))
 	return err
+}
+
+// span is between which numbers of batches the tuner chooses.
+func span(t *tunerJSON) string {
+	if t.Kind != "auto" || t.MinInFlight == t.MaxInFlight {
+		return strconv.Itoa(t.MaxInFlight)
+	}
+	return fmt.Sprintf("%d to %d", t.MinInFlight, t.MaxInFlight)
 }
 
 func count(n int, what string) string {

@@ -61,14 +61,15 @@ func TestCheck(t *testing.T) {
 	file := write(t, dir, wholeShop)
 	code, stdout, stderr := try(t.Context(), "check", "-c", file)
 	want := file + " on sqlite:" + dir + `/shop.db
-  users           /v1/users/{id}                      id: an integer                            balanced, 4 in flight, 2 reserved, batches up to 200
-  orders_by_user  /v1/orders_by_user/{user_id}        user_id: an integer                       balanced, 4 in flight, 2 reserved, batches up to 200
-  memberships     /v1/memberships/{tenant}/{user_id}  tenant: text in UTF-8, user_id: an integer  balanced, 4 in flight, 2 reserved, batches up to 200
-up to 18 of 50 connections
+  users           /v1/users/{id}                      id: an integer
+  orders_by_user  /v1/orders_by_user/{user_id}        user_id: an integer
+  memberships     /v1/memberships/{tenant}/{user_id}  tenant: text in UTF-8, user_id: an integer
+  region default  balanced, batches up to 200, linger 2ms
+tuner auto: 1 to 48 in flight, 2 reserved; up to 50 of 50 connections
 OK
 `
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
-	if code != 0 || stderr != "" || squeeze(stdout) != squeeze(want) || strings.Count(stdout, "\n") != 6 {
+	if code != 0 || stderr != "" || squeeze(stdout) != squeeze(want) || strings.Count(stdout, "\n") != 7 {
 		t.Errorf("code %d\n%s%s", code, stdout, stderr)
 	}
 
@@ -77,7 +78,7 @@ OK
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 || stderr != "" {
 		t.Fatalf("code %d: %v\n%s%s", code, err, stdout, stderr)
 	}
-	if !got.OK || len(got.Problems) != 0 || len(got.Resources) != 3 || *got.Pool != (poolJSON{18, 50}) || got.Resources[2].Path != "/v1/memberships/{tenant}/{user_id}" || !strings.Contains(stdout, `"problems":[]`) {
+	if !got.OK || len(got.Problems) != 0 || len(got.Resources) != 3 || *got.Pool != (poolJSON{50, 50}) || *got.Tuner != (tunerJSON{"auto", 1, 48, 2}) || got.Resources[2].Path != "/v1/memberships/{tenant}/{user_id}" || !strings.Contains(stdout, `"problems":[]`) {
 		t.Error(stdout)
 	}
 }
@@ -111,9 +112,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"SQL in a column", head + "  a: {table: users, key: id, columns: ['id, (select 1)']}\n", []string{`<f>:3:30: resources.a.columns: users has no column "id, (select 1)"; it has id, name`}},
 		{"SQL in a table", head + "  a: {table: 'users; drop table users', key: id, columns: [id]}\n", []string{`<f>:3:7: resources.a.table: "users; drop table users" is not in DIR/shop.db`}},
 		{"resource's name", head + "  a/b: {table: users, key: id, columns: [id]}\n", []string{`<f>:3:3: resources.a/b.name: want a letter, then up to 63 letters, digits, _ or -`}},
-		{"pool too small", "pool: {max: 5}\npolicy: {in_flight: 4}\n" + head + usersPart, []string{
-			"<f>:1:1: pool: InFlight 4 + Reserved 2 for each resource need 6 connections, the database has 5: lower InFlight or raise the pool",
+		{"pool too small", "pool: {max: 5}\ntuner: {kind: fixed, in_flight: 4, reserved: 2}\n" + head + usersPart, []string{
+			"<f>:2:1: tuner: 4 batches in flight + 2 reserved need 6 connections, the database has 5: lower them or raise the pool",
 		}},
+		{"no addresses", "geoip: DIR/shop.db\n" + head + usersPart, nil},
 		{"open to all", "listen: 0.0.0.0:8080\nadmin: :8081\n" + head + usersPart, []string{
 			"<f>:1:1: listen: 0.0.0.0:8080 can be reached from other machines, and anybody could read everything: use 127.0.0.1, name tokens, or say insecure if that is meant",
 			"<f>:2:1: admin: :8081 can be reached from other machines, and anybody could read figures and profiles: use 127.0.0.1, or say insecure if that is meant",
@@ -178,5 +180,35 @@ func TestCheckExample(t *testing.T) {
 	file := write(t, dir, strings.Replace(string(text), "sqlite:fulcrum.db", "sqlite:DIR/fulcrum.db", 1))
 	if code, stdout, stderr := try(t.Context(), "check", "-c", file); code != 0 || !strings.HasSuffix(stdout, "\nOK\n") {
 		t.Errorf("code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// Which policy a request gets, and why.
+func TestCheckExplains(t *testing.T) {
+	dir := shop(t)
+	file := write(t, dir, "regions: {europe: {mode: throughput, max_batch: 50, slo: p99=50ms}, us-west: {mode: latency, max_batch: 10}}\ntrusted_proxies: [192.0.2.7]\n"+wholeShop)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--explain", ""}, "such a request gets: balanced, batches up to 200, linger 2ms\n  because: region=default by default"},
+		{[]string{"--explain", "Fulcrum-Region: us-west"}, `gets: latency, batches up to 10` + "\n" + `  because: region=us-west by Fulcrum-Region "us-west"`},
+		{[]string{"--explain", "CF-IPCountry: DE", "--from", "192.0.2.7"}, `gets: throughput, batches up to 50, linger 2ms, SLO p99=50ms` + "\n" + `  because: region=europe by CF-IPCountry "DE"`},
+		{[]string{"--explain", "CF-IPCountry: DE", "--explain=X-A: b, c"}, `ignored CF-IPCountry "DE": it does not come from a trusted proxy`},
+	} {
+		code, stdout, stderr := try(t.Context(), append([]string{"check", "-c", file}, c.args...)...)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, c.want) {
+			t.Errorf("%q: code %d\n%s%s\nwant %s", c.args, code, stdout, stderr, c.want)
+		}
+	}
+	_, stdout, _ := try(t.Context(), "check", "--json", "-c", file, "--explain", "Fulcrum-Region: europe")
+	var got checkJSON
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Explained == nil || got.Explained.Region != "europe" || len(got.Regions) != 3 || got.Regions[0].SLO != "p99=50ms" {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	for _, args := range [][]string{{"--explain", "no header"}, {"--explain", ": x"}, {"--from", "here"}} {
+		if code, _, stderr := try(t.Context(), append([]string{"check", "-c", file}, args...)...); code != 2 || !strings.Contains(stderr, "want") {
+			t.Errorf("%q: code %d %s", args, code, stderr)
+		}
 	}
 }

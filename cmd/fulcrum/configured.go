@@ -11,6 +11,7 @@ import (
 
 	"github.com/fulcrum-data/fulcrum/internal/config"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 	"github.com/fulcrum-data/fulcrum/store/postgres"
 	"github.com/fulcrum-data/fulcrum/store/sqlite"
@@ -38,23 +39,30 @@ func checked[DB store.DB](db DB, err error) (store.DB, error) {
 	return db, nil
 }
 
-// newGateway opens the resources that a configuration names.
-func newGateway(ctx context.Context, c *config.Config, db store.DB, log *slog.Logger) (*gateway.Gateway, error) {
+// served is a gateway's configuration as a file has it.
+func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, error) {
+	var geo *region.Geo
+	if c.GeoIP != "" {
+		var err error
+		if geo, err = region.OpenGeo(c.GeoIP); err != nil {
+			return gateway.Config{}, c.Problem("geoip", oneLine(err))
+		}
+	}
 	tokens := make([]gateway.Token, len(c.Tokens))
 	for i, t := range c.Tokens {
 		tokens[i] = gateway.Token(t)
 	}
-	return gateway.New(ctx, gateway.Config{
+	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Policy: c.Policy,
+		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo,
 		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
-	})
+	}, nil
 }
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "pool", "Resources": "resources",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Resources": "resources",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 
@@ -108,7 +116,11 @@ func configure(ctx context.Context, file string, logTo io.Writer) (c configured,
 	if c.db, err = openStore(limited, c.Config); err != nil {
 		return c, log, problemsOf(c.Config, file, cause(limited, err))
 	}
-	if c.gateway, err = newGateway(limited, c.Config, c.db, log); err != nil {
+	var cfg gateway.Config
+	if cfg, err = served(c.Config, c.db, log); err == nil {
+		c.gateway, err = gateway.New(limited, cfg)
+	}
+	if err != nil {
 		return c, log, errors.Join(problemsOf(c.Config, file, cause(limited, err)), c.db.Close())
 	}
 	return c, log, nil

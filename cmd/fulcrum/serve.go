@@ -31,7 +31,16 @@ func (c *serveCommand) Run(t terminal) error {
 	if err != nil {
 		return refuse(t.ctx, log, err)
 	}
-	if !drain(t.ctx, log, opened) {
+	follow, stop := context.WithCancel(t.ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		newReloader(opened, c.Config, log).run(follow)
+	}()
+	done := drain(t.ctx, log, opened)
+	stop()
+	<-followed
+	if !done {
 		return errReported // calls in flight would hold up Close; the process ends anyway
 	}
 	leave(log, opened.db)
@@ -109,7 +118,12 @@ func drain(ctx context.Context, log *slog.Logger, c configured) bool {
 
 func logStart(log *slog.Logger, c configured) {
 	for _, r := range c.gateway.Describe() {
-		log.Info("resource", "name", r.Name, "path", r.Path, "in_flight", r.Policy.InFlight, "reserved", max(0, r.Policy.Reserved))
+		log.Info("resource", "name", r.Name, "path", r.Path)
+	}
+	if regions := c.gateway.Regions(); len(regions) > 1 {
+		for _, r := range regions {
+			log.Info("region", "name", r.Name, "policy", r.String())
+		}
 	}
 	if len(c.Tokens) == 0 && !gateway.Loopback(c.gateway.Addr()) {
 		log.Warn("everybody who reaches the data listener can read everything: there are no tokens")

@@ -143,7 +143,7 @@ func TestServe(t *testing.T) {
 		{"GET", p.data + "/v1/users/42", "", "", 401, `"code":"unauthorized"`},
 		{"GET", p.admin + "/readyz", "", "", 200, "ready\n"},
 		{"GET", p.admin + "/metrics", "", "", 200, `fulcrum_http_responses_total{status="401"} 2`},
-		{"GET", p.admin + "/api/v1/stats", "", "", 200, `"in_flight":4,"reserved":2,`},
+		{"GET", p.admin + "/api/v1/stats", "", "", 200, `"in_flight_limit":1,"reserved":2,`},
 	} {
 		if status, body := ask(t.Context(), c.method, c.url, c.body, c.token); status != c.status || !strings.Contains(body, c.want) {
 			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.url, status, body, c.status, c.want)

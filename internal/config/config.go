@@ -4,29 +4,35 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
 // Config is what a file says. Fields that the file leaves out are zero, which
 // means the default of what they configure, except where a default is named here.
 type Config struct {
-	File      string           // as it was named
-	Listen    string           // address of the data listener, host:port
-	Admin     string           // address of the admin listener, host:port
-	Insecure  bool             // listeners may be reached from other machines
-	Tokens    []Token          // who may ask; none: everybody
-	Store     Store            // the database
-	Pool      Pool             // its connections
-	Policy    fulcrum.Policy   // of each resource
-	Limits    Limits           // of requests
-	Scope     Scope            // row-level security; the zero Scope means none
-	Log       Log              // what is logged and how
-	Resources []store.Resource // in the file's order, at least one
+	File      string                // as it was named
+	Listen    string                // address of the data listener, host:port
+	Admin     string                // address of the admin listener, host:port
+	Insecure  bool                  // listeners may be reached from other machines
+	Tokens    []Token               // who may ask; none: everybody
+	Store     Store                 // the database
+	Pool      Pool                  // its connections
+	Policy    fulcrum.Policy        // of each resource in each region
+	Backend   fulcrum.BackendConfig // how many batches the database gets at once, and what happens under stress
+	Regions   []region.Region       // with policies of their own, in the file's order
+	Proxies   []netip.Prefix        // whose CDN headers are believed
+	GeoIP     string                // file of a MaxMind database; empty: none
+	Limits    Limits                // of requests
+	Scope     Scope                 // row-level security; the zero Scope means none
+	Log       Log                   // what is logged and how
+	Resources []store.Resource      // in the file's order, at least one
 
 	at map[string]position // of every field that is there, by its path
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -62,8 +64,8 @@ func TestExampleDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := string(text)
-	for _, line := range []string{"insecure: ", "pool: ", "policy:", "  mode: ", "  in_flight: ", "  reserved: ", "  max_batch: ", "  linger: ", "  max_queued: ",
-		"  max_waiters: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
+	for _, line := range []string{"insecure: ", "pool: ", "policy:", "  mode: ", "  max_batch: ", "  linger: ", "  max_queued: ",
+		"  max_waiters: ", "tuner:", "  kind: ", "  min_in_flight: ", "  reserved: ", "  prefer: ", "stress:", "  slow_at: ", "  call_timeout: ", "  circuit: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
 		if strings.Count(full, "\n# "+line) != 1 {
 			t.Errorf("no line %q", line)
 		}
@@ -79,6 +81,10 @@ func TestExampleDefaults(t *testing.T) {
 	if want := (Limits{10_000, 1 << 20, 16 << 10, 30 * time.Second, 15 * time.Second}); c.Limits != want {
 		t.Errorf("limits %+v", c.Limits)
 	}
+	if want := (fulcrum.BackendConfig{MinInFlight: 1, Reserved: 2, SlowAt: 500 * time.Millisecond, CallTimeout: 2 * time.Second}); !reflect.DeepEqual(c.Backend, want) {
+		t.Errorf("backend %+v", c.Backend)
+	}
+	c.Policy.InFlight, c.Policy.Reserved = 4, 2 // which no file can say
 	r, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, int]{Fetch: fulcrum.FetchMap[int, int](nil)})
 	if err != nil || r.Policy() != c.Policy {
 		t.Errorf("policy %+v, want %+v (%v)", c.Policy, r.Policy(), err)
@@ -93,7 +99,14 @@ insecure: ${ON}
 tokens: [{name: 'a', sha256: "${HASH}", scope: acme, allow: ["users:read", "*:read"]}]
 store: "postgres://u:${PASSWORD}@h/d?x=$${y}"
 pool: {min: 0, max: 3, timeout: 250ms}
-policy: {mode: throughput, in_flight: 3, reserved: 0, max_batch: 10, linger: 5ms, max_queued: 6, max_waiters: 7}
+policy: {mode: throughput, max_batch: 10, linger: 5ms, max_queued: 6, max_waiters: 7, max_queue_time: 0}
+tuner: {kind: threshold, in_flight: 3, min_in_flight: 2, max_in_flight: 9, reserved: 0, slo: p99=20ms, urgent_slo: "p99 <= 5ms", prefer: cost}
+stress: {slow_at: 1s, call_timeout: 3s, circuit: false}
+regions:
+  east: {mode: latency, max_batch: 9, linger: 3ms, slo: p95=1s, areas: [de, us-ca, "fly:fra"]}
+  default: {}
+trusted_proxies: [10.0.0.0/8, "::1"]
+geoip: a.mmdb
 limits: {keys: "${KEYS}", body: 2MiB, header: 4096, timeout: 1m30s, shutdown: 2s}
 scope: {setting: app.tenant, from: token}
 log: {level: debug, format: json}
@@ -110,7 +123,16 @@ resources:
 		Tokens: []Token{{Name: "a", SHA256: c.Tokens[0].SHA256, Scope: "acme", Allow: []string{"users:read", "*:read"}}},
 		Store:  Store{Kind: Postgres, DSN: "postgres://u:pa$$(x)@h/d?x=${y}"},
 		Pool:   Pool{-1, 3, 250 * time.Millisecond},
-		Policy: fulcrum.Policy{Mode: fulcrum.ModeThroughput, InFlight: 3, Reserved: -1, MaxBatch: 10, Linger: 5 * time.Millisecond, MaxQueued: 6, MaxWaiters: 7},
+		Policy: fulcrum.Policy{Mode: fulcrum.ModeThroughput, MaxBatch: 10, Linger: 5 * time.Millisecond, MaxQueued: 6, MaxWaiters: 7, MaxQueueTime: -1},
+		Backend: fulcrum.BackendConfig{
+			Tuner: fulcrum.TunerThreshold, InFlight: 3, MinInFlight: 2, MaxInFlight: 9, Reserved: -1, P99: 20 * time.Millisecond, UrgentP99: 5 * time.Millisecond,
+			FewerQueries: true, SlowAt: time.Second, CallTimeout: 3 * time.Second, NoCircuit: true,
+		},
+		Regions: []region.Region{
+			{Name: "east", Policy: region.Policy{Mode: fulcrum.ModeLatency, MaxBatch: 9, Linger: 3 * time.Millisecond, SLO: region.SLO{Percentile: 95, Target: time.Second}}, Areas: []region.Area{"DE", "US-CA", "fly:fra"}},
+			{Name: "default"},
+		},
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, GeoIP: "a.mmdb",
 		Limits: Limits{77, 2 << 20, 4096, 90 * time.Second, 2 * time.Second},
 		Scope:  Scope{"app.tenant"}, Log: Log{"debug", "json"},
 		Resources: []store.Resource{

@@ -16,11 +16,24 @@ func TestProblems(t *testing.T) {
 		{"unknown field", "polcy: {}", "f:3:1: polcy: unknown field; did you mean policy?"},
 		{"swapped letters", "lsiten: x", "f:3:1: lsiten: unknown field; did you mean listen?"},
 		{"capitals", "Listen: x", "f:3:1: Listen: unknown field; did you mean listen?"},
-		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, policy, limits, scope, log, resources, regions"},
+		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, policy, tuner, stress, limits, scope, log, resources, regions, trusted_proxies, geoip"},
 		{"unknown field inside", "policy: {mode: latency, max_batc: 3}", "f:3:25: policy.max_batc: unknown field; did you mean max_batch?"},
 		{"twice", "listen: a:1\nlisten: b:1", "f:4:1: listen: is there already, in line 3"},
 		{"twice inside", "log: {level: info, level: info}", "f:3:20: log.level: is there already, in line 3"},
-		{"regions", "regions: {default: {mode: balanced}}", "f:3:10: regions: regions are not built yet: leave them out; policy holds for all requests"},
+		{"region", "regions: {a b: {}, east: {mode: fast, slo: p90=1s, areas: [XX]}}", "f:3:11: regions.a b: want a name of up to 63 letters, digits, dots, - and _, such as us-east\n" +
+			`f:3:33: regions.east.mode: "fast": want latency, throughput or balanced` + "\n" +
+			`f:3:44: regions.east.slo: "p90=1s": want a percentile and a duration, such as p99=20ms; there are p50, p95 and p99` + "\n" +
+			`f:3:60: regions.east.areas[0]: "XX": want a continent (africa, antarctica, asia, europe, north-america, oceania, south-america), a country such as DE, a subdivision such as US-CA, or one of Fly's regions such as fly:iad`},
+		{"area twice", "regions:\n  a: {areas: [DE]}\n  b: {areas: [DE]}", "f:5:7: regions.b.areas: DE is served by a already"},
+		{"proxies", "trusted_proxies: [10.0.0.1/8, here]", `f:3:19: trusted_proxies[0]: "10.0.0.1/8": want one of addresses or networks, such as 10.0.0.0/8` + "\n" +
+			`f:3:31: trusted_proxies[1]: "here": want one of addresses or networks, such as 10.0.0.0/8`},
+		{"tuner", "tuner: {kind: fast, slo: p95=20ms, urgent_slo: soon}", `f:3:15: tuner.kind: "fast": want auto, fixed or threshold` + "\n" +
+			`f:3:26: tuner.slo: "p95=20ms": the tuner keeps the 99th percentile: want a promise such as p99=20ms` + "\n" +
+			`f:3:48: tuner.urgent_slo: "soon": want a percentile and a duration, such as p99=20ms; there are p50, p95 and p99`},
+		{"K of auto", "tuner: {in_flight: 3}", "f:3:8: tuner: in_flight is for kind fixed or threshold: auto finds it between min_in_flight and max_in_flight"},
+		{"K out of bounds", "tuner: {kind: fixed, in_flight: 3, max_in_flight: 2}", "f:3:8: tuner: in_flight 3 is more than max_in_flight 2"},
+		{"bounds of K", "tuner: {min_in_flight: 3, max_in_flight: 2}", "f:3:8: tuner: min_in_flight 3 is more than max_in_flight 2"},
+		{"stress", "stress: {slow_at: 1us, circuit: maybe}", `f:3:19: stress.slow_at: "1us": want a duration between 1ms and 1h, such as 10s` + "\n" + `f:3:33: stress.circuit: "maybe": want true or false`},
 		{"empty", "listen:", "f:3:8: listen: is empty: want host:port, such as 127.0.0.1:8080, or leave it out"},
 		{"empty text", "listen: ''", "f:3:9: listen: is empty: want host:port, such as 127.0.0.1:8080"},
 		{"object as text", "listen: {a: b}", "f:3:9: listen: want host:port, such as 127.0.0.1:8080"},
@@ -120,12 +133,11 @@ func TestProblemsOfFiles(t *testing.T) {
 // The bounds of a policy in a file are those of the library.
 func TestPolicyBounds(t *testing.T) {
 	for field, bound := range map[string]struct{ good, bad []string }{
-		"in_flight":   {[]string{"1", "10000"}, []string{"0", "10001"}},
-		"reserved":    {[]string{"0", "10000"}, []string{"-1", "10001"}},
-		"max_batch":   {[]string{"1", "100000"}, []string{"0", "100001"}},
-		"linger":      {[]string{"2ms", "1s"}, []string{"1999us", "1001ms"}},
-		"max_queued":  {[]string{"1", "100000000"}, []string{"0", "100000001"}},
-		"max_waiters": {[]string{"1", "100000000"}, []string{"0", "100000001"}},
+		"max_queue_time": {[]string{"0", "1ms", "1m"}, []string{"-1", "1us", "61s"}},
+		"max_batch":      {[]string{"1", "100000"}, []string{"0", "100001"}},
+		"linger":         {[]string{"2ms", "1s"}, []string{"1999us", "1001ms"}},
+		"max_queued":     {[]string{"1", "100000000"}, []string{"0", "100000001"}},
+		"max_waiters":    {[]string{"1", "100000000"}, []string{"0", "100000001"}},
 	} {
 		for _, text := range bound.good {
 			c, err := Parse("f", []byte(sqliteAnd+"policy: {"+field+": "+text+"}"), testEnv)

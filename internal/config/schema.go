@@ -22,13 +22,15 @@ func (c *Config) read(v value) {
 		field{name: "store", read: c.readStore, missing: "name a database: sqlite:FILE or postgres://…"},
 		field{name: "pool", read: c.readPool},
 		field{name: "policy", read: c.readPolicy},
+		field{name: "tuner", read: c.readTuner},
+		field{name: "stress", read: c.readStress},
 		field{name: "limits", read: c.readLimits},
 		field{name: "scope", read: c.readScope},
 		field{name: "log", read: c.readLog},
 		field{name: "resources", read: c.readResources, missing: "name at least one, with its table, key and columns"},
-		field{name: "regions", read: func(v value) {
-			v.wrong("regions are not built yet: leave them out; policy holds for all requests")
-		}},
+		field{name: "regions", read: c.readRegions},
+		field{name: "trusted_proxies", read: c.readProxies},
+		field{name: "geoip", read: intoText(&c.GeoIP, "a MaxMind database, such as GeoLite2-Country.mmdb")},
 	)
 	v.later = append(v.later, func() { c.checkScope(v) })
 }
@@ -76,19 +78,31 @@ func (c *Config) readPool(v value) {
 func (c *Config) readPolicy(v value) {
 	p, mode := &c.Policy, ""
 	v.fields(
-		field{name: "mode", read: intoChoice(&mode, "latency", "throughput", "balanced")},
-		field{name: "in_flight", read: intoInt(&p.InFlight, 1, 10_000)},
-		field{name: "reserved", read: intoCount(&p.Reserved, 10_000)},
+		field{name: "mode", read: intoChoice(&mode, modeWords...)},
 		field{name: "max_batch", read: intoInt(&p.MaxBatch, 1, 100_000)},
 		field{name: "linger", read: intoDuration(&p.Linger, 2*time.Millisecond, time.Second)},
 		field{name: "max_queued", read: intoInt(&p.MaxQueued, 1, 100_000_000)},
 		field{name: "max_waiters", read: intoInt(&p.MaxWaiters, 1, 100_000_000)},
+		field{name: "max_queue_time", read: intoSpanOrNone(&p.MaxQueueTime, time.Millisecond, time.Minute)},
 	)
-	switch mode {
-	case "latency":
-		p.Mode = fulcrum.ModeLatency
-	case "throughput":
-		p.Mode = fulcrum.ModeThroughput
+	p.Mode = modes[mode]
+}
+
+// modes by their names; the zero mode is balanced.
+var (
+	modeWords = []string{"latency", "throughput", "balanced"}
+	modes     = map[string]fulcrum.Mode{"latency": fulcrum.ModeLatency, "throughput": fulcrum.ModeThroughput}
+)
+
+// intoSpanOrNone reads a duration, or 0, which is -1 where the zero value means the
+// default.
+func intoSpanOrNone(to *time.Duration, low, high time.Duration) func(value) {
+	return func(v value) {
+		if v.node.Value == "0" {
+			*to = -1
+			return
+		}
+		intoDuration(to, low, high)(v)
 	}
 }
 

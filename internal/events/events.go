@@ -86,6 +86,9 @@ func (l *Log[T]) oldest() uint64 {
 	return 1
 }
 
+// ID is that of an event of this log.
+func (l *Log[T]) ID(seq uint64) ID { return ID{l.epoch, seq} }
+
 // Recent has the last n events, oldest first.
 func (l *Log[T]) Recent(n int) []Entry[T] {
 	l.mu.Lock()

@@ -21,14 +21,17 @@ func (g *Gateway) Admin() http.Handler {
 	mux.Handle("/metrics", promhttp.HandlerFor(g.registry(), promhttp.HandlerOpts{}))
 	mux.Handle("/healthz", g.adminPage(func(x *exchange) { x.plain("ok\n") }))
 	mux.Handle("/readyz", g.adminPage(ready))
-	mux.Handle("/api/v1/stats", g.adminPage(stats))
+	mux.Handle("/api/v1/stats", g.adminPage(func(x *exchange) { x.json(x.g.stats()) }))
+	mux.Handle("/api/v1/stats/stream", g.statsStream())
+	mux.Handle("/api/v1/events", g.eventPage())
+	mux.Handle("/api/v1/mode", g.modePage())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.Handle("/", g.admins(func(x *exchange) {
-		x.fail(unknownPath.because("there are /metrics, /healthz, /readyz, /api/v1/stats and /debug/pprof/"))
+		x.fail(unknownPath.because("there are /metrics, /healthz, /readyz, /api/v1/stats, /api/v1/stats/stream, /api/v1/events, /api/v1/mode and /debug/pprof/"))
 	}))
 	return mux
 }

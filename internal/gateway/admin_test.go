@@ -106,20 +106,26 @@ func TestMetrics(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v %v", problems, err)
 	}
-	name := regexp.MustCompile(`^fulcrum_[a-z_]+_(seconds|total|ratio|bytes)$`)
+	name := regexp.MustCompile(`^fulcrum_[a-z_]+_(seconds|total|ratio|bytes|slots|keys)$`)
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (fulcrum\S+)`).FindAllStringSubmatch(text, -1) {
 		if !name.MatchString(m[1]) {
 			t.Errorf("metric %s: no unit at its end", m[1])
 		}
 	}
 	for _, line := range []string{
-		`fulcrum_admitted_total{resource="users"} 64`,
-		`fulcrum_failed_total{resource="users"} 3`,
-		`fulcrum_batches_total{class="urgent",reason="urgent",resource="users"} 20`,
-		`fulcrum_failed_batches_total{class="bulk",resource="users"} 1`,
-		`fulcrum_refused_total{class="normal",reason="closed",resource="things"} 1`,
-		`fulcrum_response_seconds_count{class="urgent",resource="users"} 20`,
-		`fulcrum_response_seconds_bucket{class="urgent",resource="users",le="30"} 20`,
+		`fulcrum_admitted_total{region="default",resource="users"} 64`,
+		`fulcrum_failed_total{region="default",resource="users"} 3`,
+		`fulcrum_batches_total{class="urgent",reason="urgent",region="default",resource="users"} 20`,
+		`fulcrum_failed_batches_total{class="bulk",region="default",resource="users"} 1`,
+		`fulcrum_refused_total{class="normal",reason="closed",region="default",resource="things"} 1`,
+		`fulcrum_response_seconds_count{class="urgent",region="default",resource="users"} 20`,
+		`fulcrum_response_seconds_bucket{class="urgent",region="default",resource="users",le="30"} 20`,
+		`fulcrum_batch_keys_count{class="urgent",region="default",resource="users"} 20`,
+		`fulcrum_batch_keys_bucket{class="urgent",region="default",resource="users",le="1"} 20`,
+		`fulcrum_limit_slots{kind="reserved"} 2`,
+		`fulcrum_mode_ratio{mode="balanced"} 1`,
+		`fulcrum_circuit_ratio{state="open"} 0`,
+		`fulcrum_reloads_total{result="ok"} 0`,
 		`fulcrum_http_responses_total{status="500"} 3`,
 		`fulcrum_http_responses_total{status="503"} 1`,
 	} {
@@ -168,11 +174,11 @@ func TestCoarse(t *testing.T) {
 func TestSavedNeverFalls(t *testing.T) {
 	var c collector
 	for _, step := range []struct{ n, want uint64 }{{3, 3}, {2, 3}, {5, 5}} {
-		if got := c.rising("users", step.n); got != step.want {
+		if got := c.rising(place{resource: "users"}, step.n); got != step.want {
 			t.Errorf("%d, want %d", got, step.want)
 		}
 	}
-	if got := c.rising("things", 1); got != 1 {
+	if got := c.rising(place{resource: "things"}, 1); got != 1 {
 		t.Errorf("%d", got)
 	}
 }

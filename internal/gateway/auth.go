@@ -101,7 +101,7 @@ var (
 
 // authenticate finds out who asks, and refuses whoever has no token that we know.
 func (x *exchange) authenticate() bool {
-	if len(x.g.guard.hashes) == 0 {
+	if len(x.live.guard.hashes) == 0 {
 		return true
 	}
 	given := x.r.Header["Authorization"]
@@ -114,7 +114,7 @@ func (x *exchange) authenticate() bool {
 		x.refuse(challengeGone, unauthorized.because("the Authorization header is not Bearer and a token, once"))
 		return false
 	}
-	if x.who = x.g.guard.whose(token); x.who == nil {
+	if x.who = x.live.guard.whose(token); x.who == nil {
 		x.refuse(challengeGone, unauthorized.because("the token is not known here"))
 		return false
 	}

@@ -167,20 +167,21 @@ func TestRequestLog(t *testing.T) {
 	}
 }
 
-// Resources that would not fit get equal shares, unless the policy says how many.
-func TestShares(t *testing.T) {
-	for conns, want := range map[int]string{
-		18: "4+2", 17: "4+1", 15: "4+1", 12: "3+1", 9: "2+1", 6: "2+0", 3: "1+0", 100: "4+2",
-	} {
-		g := newGateway(t, testConfig(&memory{conns: conns}))
-		for _, r := range g.Describe() {
-			if got := fmt.Sprintf("%d+%d", r.Policy.InFlight, max(0, r.Policy.Reserved)); got != want {
-				t.Errorf("%d connections: %s gets %s, want %s", conns, r.Name, got, want)
-			}
+// The slots fit the database's connections, unless they are named.
+func TestFit(t *testing.T) {
+	for conns, want := range map[int]string{100: "64+2", 50: "48+2", 18: "16+2", 6: "4+2", 5: "4+1", 3: "2+1", 2: "1+1", 1: "1+0"} {
+		b := newGateway(t, testConfig(&memory{conns: conns})).Backend()
+		if got := fmt.Sprintf("%d+%d", b.MaxInFlight, max(0, b.Reserved)); got != want {
+			t.Errorf("%d connections: %s, want %s", conns, got, want)
 		}
 	}
-	if _, err := New(t.Context(), testConfig(&memory{conns: 2})); err == nil || !strings.Contains(err.Error(), "gateway: Policy: 3 resources need at least as many connections, the database has 2: raise the pool") {
-		t.Error(err)
+	fixed, err := fit(fulcrum.BackendConfig{Tuner: fulcrum.TunerFixed}, 4)
+	if err != nil || fixed.InFlight != 3 || fixed.Reserved != 1 {
+		t.Errorf("%+v, %v", fixed, err)
+	}
+	named, err := fit(fulcrum.BackendConfig{MinInFlight: 2, MaxInFlight: 5, Reserved: -1}, 5)
+	if err != nil || named.MinInFlight != 2 || named.MaxInFlight != 5 || named.Reserved != -1 {
+		t.Errorf("%+v, %v", named, err)
 	}
 }
 
@@ -205,7 +206,7 @@ func FuzzBearer(f *testing.F) {
 		if ok && (token == "" || !strings.HasSuffix(header, token)) {
 			t.Fatalf("%q: %q", header, token)
 		}
-		if who := g.guard.whose(token); who != nil && !strings.HasSuffix(token, "-secret") {
+		if who := g.live.Load().guard.whose(token); who != nil && !strings.HasSuffix(token, "-secret") {
 			t.Fatalf("%q is taken for %s's", token, who.name)
 		}
 	})

@@ -29,7 +29,7 @@ func (x *exchange) batchGet(name string) {
 	}
 	asked := x.parse(named)
 	ctx := x.begin()
-	rows, err := x.res.reader.GetMany(ctx, asked.keys, options[x.class])
+	rows, err := x.reader.GetMany(ctx, asked.keys, options[x.class])
 	ctx.end()
 	if p := asked.sort(x, rows, err); p.kind != nil {
 		x.fail(p)

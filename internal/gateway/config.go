@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"regexp"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -30,11 +32,20 @@ type Config struct {
 	DB store.DB
 	// Resources are what is served, at least one, each name once.
 	Resources []store.Resource
-	// Policy holds the limits of each resource's Reader; zero fields mean their
-	// defaults. InFlight + Reserved of all resources must fit in DB.Conns(). If both
-	// are zero and their defaults do not fit, each resource gets an equal share, a
-	// third of it reserved.
+	// Policy holds the limits of each Reader; there is one for each resource in each
+	// region. Its InFlight and Reserved have no meaning: see Backend.
 	Policy fulcrum.Policy
+	// Backend says what the database bears. MaxInFlight + Reserved must fit in
+	// DB.Conns(); by default they are all of these, up to a third of them reserved.
+	// Its Name, OnDecision and OnEvent are the gateway's own.
+	Backend fulcrum.BackendConfig
+
+	// Regions have policies of their own. Default none: Policy holds for everybody.
+	Regions []region.Region
+	// Proxies are whose CDN headers and X-Forwarded-For are believed. Default none.
+	Proxies []netip.Prefix
+	// Geo finds the regions of addresses. Default nil: addresses are not looked at.
+	Geo *region.Geo
 
 	// Timeout is the deadline of a request that names none. Default 30 s, between
 	// 1 ms and 10 min.

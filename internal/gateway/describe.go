@@ -1,13 +1,14 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -19,12 +20,66 @@ type ResourceInfo struct {
 	Policy fulcrum.Policy // with all defaults filled in
 }
 
+// RegionInfo says how one region is served.
+type RegionInfo struct {
+	Name   string
+	Policy fulcrum.Policy // of each resource, with all defaults filled in
+	SLO    string         // such as p99=20ms; empty if there is none
+	Areas  []string       // that it serves, empty for the default
+}
+
+// Backend says how the database is asked, with all defaults filled in that depend on
+// its connections.
+func (g *Gateway) Backend() fulcrum.BackendConfig { return g.cfg.Backend }
+
+// String is the policy in words.
+func (i RegionInfo) String() string {
+	text := fmt.Sprintf("%s, batches up to %d", i.Policy.Mode, i.Policy.MaxBatch)
+	if i.Policy.Mode != fulcrum.ModeLatency {
+		text += ", linger " + i.Policy.Linger.String()
+	}
+	if i.SLO != "" {
+		text += ", SLO " + i.SLO
+	}
+	return text
+}
+
+// Regions says how each region is served, in the order of the configuration.
+func (g *Gateway) Regions() []RegionInfo {
+	l := g.live.Load()
+	all := make([]RegionInfo, 0, len(l.table.Regions()))
+	for _, r := range l.table.Regions() {
+		all = append(all, l.describe(r))
+	}
+	return all
+}
+
+func (l *live) describe(r *region.Region) RegionInfo {
+	info := RegionInfo{Name: r.Name, Policy: l.anyReader(r).Policy(), SLO: r.Policy.SLO.String()}
+	for _, a := range r.Areas {
+		info.Areas = append(info.Areas, string(a))
+	}
+	return info
+}
+
+// Explain says which region's policy a request with these headers from that peer
+// (host:port) gets, and why.
+func (g *Gateway) Explain(peer string, h http.Header) (RegionInfo, string) {
+	return g.live.Load().explain(peer, h)
+}
+
+func (l *live) explain(peer string, h http.Header) (RegionInfo, string) {
+	r, why := l.table.Explain(peer, h)
+	return l.describe(r), why.String()
+}
+
 // Describe says how each resource is served, in the order of the configuration.
 func (g *Gateway) Describe() []ResourceInfo {
-	all := make([]ResourceInfo, 0, len(g.resources))
+	l := g.live.Load()
+	all := make([]ResourceInfo, 0, len(l.resources))
 	for _, r := range g.cfg.Resources {
-		res := g.resources[r.Name]
-		info := ResourceInfo{Name: r.Name, Path: prefix + r.Name, Policy: res.reader.Policy()}
+		res := l.resources[r.Name]
+		info := ResourceInfo{Name: r.Name, Path: prefix + r.Name, Policy: res.readers[l.table.Default().Index()].Policy()}
 		for i, want := range keyTypes(res.table, r.Key) {
 			info.Path += "/{" + r.Key[i] + "}"
 			info.Key = append(info.Key, r.Key[i]+": "+want)
@@ -68,49 +123,45 @@ func wanted(t store.Table, parts []string, column string) string {
 	return want
 }
 
-// fit gives each resource its share of the database's connections: every slot has
-// one, without which the reserved ones would not be. p has its defaults filled in;
-// what the configuration names is never made less.
-func (c Config) fit(p fulcrum.Policy) (fulcrum.Policy, error) {
-	n, have := len(c.Resources), c.DB.Conns()
-	need := n * (p.InFlight + max(0, p.Reserved))
-	switch {
-	case need <= have:
-		return p, nil
-	case n > have:
-		return p, &FieldError{"Policy", fmt.Sprintf("%d resources need at least as many connections, the database has %d: raise the pool", n, have)}
-	case c.Policy.InFlight != 0 || c.Policy.Reserved != 0:
-		return p, &FieldError{"Policy", fmt.Sprintf("InFlight %d + Reserved %d for each resource need %d connections, the database has %d: lower InFlight or raise the pool",
-			p.InFlight, max(0, p.Reserved), need, have)}
+// fit is what the backend gets: room for the largest batch of any policy, and its
+// share of the connections.
+func (c Config) fit() (fulcrum.BackendConfig, error) {
+	b := c.Backend
+	b.MaxBatch = max(b.MaxBatch, leastMaxBatch, c.Policy.MaxBatch)
+	for _, r := range c.Regions {
+		b.MaxBatch = max(b.MaxBatch, r.Policy.MaxBatch)
 	}
-	share := have / n
-	p.Reserved = min(p.Reserved, share/3)
-	p.InFlight = min(p.InFlight, share-p.Reserved)
-	if p.Reserved == 0 {
-		p.Reserved = -1 // none
-	}
-	return p, nil
+	return fit(b, c.DB.Conns())
 }
 
-// openAll opens every resource; its error has all that is wrong with any.
-func (g *Gateway) openAll(ctx context.Context) error {
-	var all []error
-	for _, r := range g.cfg.Resources {
-		res, err := g.open(ctx, r)
-		if err != nil {
-			all = append(all, err)
-			continue
-		}
-		g.resources[r.Name] = res
+// fit gives the backend its share of the database's connections: every slot has one,
+// without which the reserved ones would not be. What is named is never made less.
+func fit(b fulcrum.BackendConfig, have int) (fulcrum.BackendConfig, error) {
+	if have < 2 && b.Reserved == 0 {
+		b.Reserved = -1 // none
 	}
-	for _, res := range g.resources {
-		p, err := g.cfg.fit(res.reader.Policy())
-		if err == nil {
-			err = res.reader.SetPolicy(p)
-		}
-		if err != nil {
-			return errors.Join(append(all, err)...) // the others would say the same
-		}
+	if b.Reserved == 0 {
+		b.Reserved = min(defaultReserved, have/3)
+		b.Reserved = max(1, b.Reserved)
 	}
-	return errors.Join(all...)
+	free := have - max(0, b.Reserved)
+	named := max(b.MaxInFlight, b.MinInFlight, b.InFlight, 1)
+	if named > free {
+		return b, &FieldError{"Backend", fmt.Sprintf("%d batches in flight + %d reserved need %d connections, the database has %d: lower them or raise the pool",
+			named, max(0, b.Reserved), named+max(0, b.Reserved), have)}
+	}
+	if b.MaxInFlight == 0 {
+		b.MaxInFlight = max(named, min(free, mostInFlight))
+	}
+	if b.InFlight == 0 && b.Tuner != fulcrum.TunerAuto {
+		b.InFlight = max(b.MinInFlight, min(defaultInFlight, b.MaxInFlight))
+	}
+	return b, nil
 }
+
+const (
+	defaultReserved = 2
+	defaultInFlight = 4
+	mostInFlight    = 64
+	leastMaxBatch   = 1000 // so that a reload may raise those of policies
+)

@@ -19,10 +19,12 @@ import (
 // exchange is one request and its answer, with all that they need on the way.
 type exchange struct {
 	g         *Gateway
+	live      *live // since it began
 	w         http.ResponseWriter
 	r         *http.Request
 	who       *principal // nil where everybody may ask
 	res       *resource
+	reader    *reader // of the resource in the request's region
 	class     fulcrum.Class
 	timeout   time.Duration
 	started   time.Time // when its keys were known
@@ -96,7 +98,7 @@ func (l *lazy) end() {
 func (g *Gateway) handle(f func(*exchange)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
-		*x = exchange{g: g, w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0], wait: lazy{spare: x.wait.spare}}
+		*x = exchange{g: g, live: g.live.Load(), w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0], wait: lazy{spare: x.wait.spare}}
 		var begin time.Time
 		if g.debug {
 			begin = time.Now()
@@ -230,7 +232,7 @@ func (x *exchange) sendBody(status int, body []byte) {
 func (x *exchange) fail(p problem) {
 	h := x.w.Header()
 	h["Cache-Control"] = noStore
-	if p.kind == shed {
+	if p.kind == shed || p.kind == circuitOpen {
 		h["Retry-After"] = []string{p.retrySeconds()}
 	}
 	x.buf = p.append(x.buf[:0], x.r.URL.EscapedPath())

@@ -72,7 +72,8 @@ func TestShed(t *testing.T) {
 		<-release
 		return nil
 	}})
-	cfg.Policy = fulcrum.Policy{InFlight: 1, MaxQueued: 1}
+	cfg.Backend = fulcrum.BackendConfig{Tuner: fulcrum.TunerFixed, InFlight: 1}
+	cfg.Policy.MaxQueued = 1
 	g := newGateway(t, cfg)
 	h := g.Data()
 	done := make(chan answer)

@@ -19,27 +19,25 @@ import (
 
 // Gateway serves resources over HTTP. New, Listen, Serve, Shutdown: in this order.
 type Gateway struct {
-	cfg       Config
-	started   time.Time
-	resources map[string]*resource
-	draining  atomic.Bool
-	statuses  [600]atomic.Uint64 // answers of the data listener, by status
-	quiet     quiet
-	guard     guard
-	debug     bool         // requests are logged
-	watch     *watch.Watch // of the requests that wait
-	read      atomic.Int64 // when the database answered last, in ns since started
+	cfg      Config
+	started  time.Time
+	backend  *fulcrum.Backend
+	tables   map[string]store.Table // by resource
+	live     atomic.Pointer[live]
+	draining atomic.Bool
+	ended    chan struct{}      // closed when draining begins
+	statuses [600]atomic.Uint64 // answers of the data listener, by status
+	quiet    quiet
+	debug    bool         // requests are logged
+	watch    *watch.Watch // of the requests that wait
+	read     atomic.Int64 // when the database answered last, in ns since started
+	monitor  monitor
+
+	reloading sync.Mutex // guards what follows
+	readers   map[place]opened
 
 	data, admin server
-	closeWatch  sync.Once
-}
-
-// resource is what one name stands for.
-type resource struct {
-	name   string
-	table  store.Table
-	reader *fulcrum.Reader[store.Key, []byte]
-	wait   fulcrum.Option // whether its requests wait for their queries by themselves
+	closeOnce   sync.Once
 }
 
 // New opens the resources and makes their Readers. It listens nowhere yet.
@@ -48,13 +46,30 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, started: time.Now(), resources: make(map[string]*resource, len(cfg.Resources)), watch: watch.New()}
-	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
 	var err error
-	if g.guard, err = newGuard(cfg); err != nil {
+	if cfg.Backend, err = cfg.fit(); err != nil {
+		return nil, err
+	}
+	cfg.Backend.Name, cfg.Backend.Mode = "database", cfg.Policy.Mode
+	g := &Gateway{
+		cfg: cfg, started: time.Now(), watch: watch.New(), ended: make(chan struct{}),
+		tables: make(map[string]store.Table, len(cfg.Resources)), readers: make(map[place]opened),
+	}
+	g.monitor.init(g.started)
+	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
+	backend := cfg.Backend
+	backend.OnEvent, backend.OnDecision = g.onEvent, g.onDecision
+	if g.backend, err = fulcrum.NewBackend(backend); err != nil {
+		return nil, &FieldError{"Backend", err.Error()}
+	}
+	l, err := g.prepare(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if err := g.openAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.install(cfg, l); err != nil {
 		return nil, err
 	}
 	g.data = server{what: "data", http: g.newServer(g.Data(), cfg.Timeout+slowest)}
@@ -62,36 +77,12 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// open makes the Reader of one resource.
-func (g *Gateway) open(ctx context.Context, r store.Resource) (*resource, error) {
-	table, err := g.cfg.DB.Open(ctx, r)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
-	reader, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
-		Name: r.Name, Timeout: g.cfg.Timeout, Policy: g.cfg.Policy, One: table.One,
-		Fetch: func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
-			err := table.Fetch(ctx, b)
-			if err == nil {
-				g.read.Store(int64(time.Since(g.started)))
-			}
-			return err
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
-	res := &resource{name: r.Name, table: table, reader: reader}
-	if _, is := table.(store.Punctual); is {
-		res.wait = fulcrum.Patient
-	}
-	return res, nil
-}
-
-// Reader is the Reader of a resource, nil if there is no such resource.
+// Reader is the Reader of a resource in the default region, nil if there is no such
+// resource.
 func (g *Gateway) Reader(name string) *fulcrum.Reader[store.Key, []byte] {
-	if r := g.resources[name]; r != nil {
-		return r.reader
+	l := g.live.Load()
+	if r := l.resources[name]; r != nil {
+		return r.readers[l.table.Default().Index()]
 	}
 	return nil
 }
@@ -162,6 +153,7 @@ func (g *Gateway) AdminAddr() string { return g.admin.listener.Addr().String() }
 // Serve answers requests until Shutdown is called (nil) or a listener fails. It
 // must be called after Listen, and once.
 func (g *Gateway) Serve() error {
+	defer g.observe()()
 	ended := make(chan error, 2)
 	for _, s := range []*server{&g.data, &g.admin} {
 		go func() { ended <- s.serve() }()
@@ -187,10 +179,16 @@ func (s *server) serve() error {
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true)
 	err := g.data.shutdown(ctx)
-	for _, r := range g.resources {
-		err = errors.Join(err, r.reader.Shutdown(ctx))
+	g.reloading.Lock()
+	for _, r := range g.readers {
+		err = errors.Join(err, r.Shutdown(ctx))
 	}
-	g.closeWatch.Do(g.watch.Close)
+	g.reloading.Unlock()
+	g.closeOnce.Do(func() {
+		g.watch.Close()
+		g.monitor.close()
+		close(g.ended)
+	})
 	return errors.Join(err, g.admin.shutdown(ctx))
 }
 

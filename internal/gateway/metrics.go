@@ -28,7 +28,7 @@ type collector struct {
 	g *Gateway
 
 	mu    sync.Mutex
-	saved map[string]uint64 // by resource: the most that was told, since a counter never falls
+	saved map[place]uint64 // by Reader: the most that was told, since a counter never falls
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -37,26 +37,36 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics.
 var (
-	admittedDesc  = describe("admitted_total", "Requests taken on.", "resource")
-	answeredDesc  = describe("answered_total", "Requests answered with a row or with not found.", "resource")
-	failedDesc    = describe("failed_total", "Requests answered with an error of the backend.", "resource")
-	cancelledDesc = describe("cancelled_total", "Requests whose caller left before the answer.", "resource")
-	joinedDesc    = describe("joined_total", "Requests that found their key queued already.", "resource")
-	savedDesc     = describe("saved_queries_total", "Queries that were not needed, because requests shared them.", "resource")
+	admittedDesc  = describe("admitted_total", "Requests taken on.", "resource", "region")
+	answeredDesc  = describe("answered_total", "Requests answered with a row or with not found.", "resource", "region")
+	failedDesc    = describe("failed_total", "Requests answered with an error of the backend.", "resource", "region")
+	cancelledDesc = describe("cancelled_total", "Requests whose caller left before the answer.", "resource", "region")
+	joinedDesc    = describe("joined_total", "Requests that found their key queued already.", "resource", "region")
+	savedDesc     = describe("saved_queries_total", "Queries that were not needed, because requests shared them.", "resource", "region")
 
-	slotsDesc     = describe("slots_used_ratio", "Batches in flight against the slots for them.", "resource", "class")
-	queueDesc     = describe("queue_used_ratio", "Keys queued against the most that may be.", "resource", "class")
-	modelBaseDesc = describe("model_batch_seconds", "Measured cost of a batch, without its keys.", "resource")
-	modelKeyDesc  = describe("model_key_seconds", "Measured cost of each key in a batch.", "resource")
+	slotsDesc     = describe("slots_used_ratio", "Batches in flight against the slots for them.", "resource", "region", "class")
+	queueDesc     = describe("queue_used_ratio", "Keys queued against the most that may be.", "resource", "region", "class")
+	modelBaseDesc = describe("model_batch_seconds", "Measured cost of a batch, without its keys.", "resource", "region")
+	modelKeyDesc  = describe("model_key_seconds", "Measured cost of each key in a batch.", "resource", "region")
 
-	batchesDesc    = describe("batches_total", "Batches by the reason they left.", "resource", "class", "reason")
-	refusedDesc    = describe("refused_total", "Requests refused, by reason.", "resource", "class", "reason")
-	batchKeysDesc  = describe("batch_keys_total", "Keys in all batches.", "resource", "class")
-	badBatchesDesc = describe("failed_batches_total", "Batches that failed as a whole.", "resource", "class")
+	batchesDesc    = describe("batches_total", "Batches by the reason they left.", "resource", "region", "class", "reason")
+	refusedDesc    = describe("refused_total", "Requests refused, by reason.", "resource", "region", "class", "reason")
+	badBatchesDesc = describe("failed_batches_total", "Batches that failed as a whole.", "resource", "region", "class")
 
-	queueTimeDesc    = describe("queue_seconds", "Time from admission to leaving in a batch.", "resource", "class")
-	responseTimeDesc = describe("response_seconds", "Time from admission to the answer.", "resource", "class")
-	serviceTimeDesc  = describe("service_seconds", "Time from a batch's leaving to its answer.", "resource", "class")
+	queueTimeDesc    = describe("queue_seconds", "Time from admission to leaving in a batch.", "resource", "region", "class")
+	responseTimeDesc = describe("response_seconds", "Time from admission to the answer.", "resource", "region", "class")
+	serviceTimeDesc  = describe("service_seconds", "Time from a batch's leaving to its answer.", "resource", "region", "class")
+
+	sizeDesc = describe("batch_keys", "Keys in a batch.", "resource", "region", "class")
+
+	limitDesc    = describe("limit_slots", "Batches that may be in flight at the database: normal and bulk ones share K, U more are reserved.", "kind")
+	flightDesc   = describe("used_slots", "Batches in flight at the database.", "kind")
+	blockedDesc  = describe("blocked_total", "Normal and bulk requests that found no slot free.")
+	decisionDesc = describe("tuner_decisions_total", "Decisions of the tuner.", "decision")
+	modeDesc     = describe("mode_ratio", "1 for the mode that holds, 0 for the others.", "mode")
+	circuitDesc  = describe("circuit_ratio", "1 for the state of the circuit, 0 for the others.", "state")
+	changesDesc  = describe("changes_total", "Changes of mode, circuit, shedding and slots.", "change")
+	reloadDesc   = describe("reloads_total", "Configurations that came while the gateway ran.", "result")
 
 	statusDesc = describe("http_responses_total", "Answers of the data listener.", "status")
 )
@@ -66,8 +76,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		admittedDesc, answeredDesc, failedDesc, cancelledDesc, joinedDesc, savedDesc,
 		slotsDesc, queueDesc, modelBaseDesc, modelKeyDesc,
-		batchesDesc, refusedDesc, batchKeysDesc, badBatchesDesc,
-		queueTimeDesc, responseTimeDesc, serviceTimeDesc, statusDesc,
+		batchesDesc, refusedDesc, badBatchesDesc,
+		queueTimeDesc, responseTimeDesc, serviceTimeDesc, statusDesc, sizeDesc,
+		limitDesc, flightDesc, blockedDesc, decisionDesc, modeDesc, circuitDesc, changesDesc, reloadDesc,
 	} {
 		out <- d
 	}
@@ -75,14 +86,16 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect reads every Reader's Stats.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	for name, res := range c.g.resources {
-		s := sink{out, name}
-		stats := res.reader.Stats()
-		s.totals(stats, c.rising(name, stats.Saved))
+	k := c.g.backend.Stats()
+	c.g.live.Load().each(func(at place, r *reader) {
+		s := sink{out, []string{at.resource, at.region}}
+		stats := r.Stats()
+		s.totals(stats, c.rising(at, stats.Saved))
 		for class, cs := range stats.Classes {
-			s.class(class, cs, stats.Policy)
+			s.class(class, cs, stats.Policy, k)
 		}
-	}
+	})
+	c.backend(sink{out: out}, k)
 	for status := range c.g.statuses {
 		if n := c.g.statuses[status].Load(); n > 0 {
 			out <- prometheus.MustNewConstMetric(statusDesc, prometheus.CounterValue, float64(n), strconv.Itoa(status))
@@ -90,29 +103,67 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// modes and states of the circuit that there are.
+var (
+	modeTexts    = []string{"balanced", "latency", "throughput", "degraded"}
+	circuitTexts = []string{"closed", "open", "half-open"}
+)
+
+func (c *collector) backend(s sink, k fulcrum.BackendStats) {
+	s.gauge(limitDesc, float64(k.InFlight), "shared")
+	s.gauge(limitDesc, float64(k.Reserved), "reserved")
+	s.gauge(flightDesc, float64(k.Shared), "shared")
+	s.gauge(flightDesc, float64(k.Urgent), "urgent")
+	s.count(blockedDesc, k.Blocked)
+	for name, n := range k.Decisions {
+		s.count(decisionDesc, n, name)
+	}
+	for _, name := range modeTexts {
+		s.gauge(modeDesc, oneIf(name == k.Modes.Mode), name)
+	}
+	for _, name := range circuitTexts {
+		s.gauge(circuitDesc, oneIf(name == k.Modes.Circuit), name)
+	}
+	for change, n := range k.Modes.Changes {
+		s.count(changesDesc, n, change)
+	}
+	counts := &c.g.monitor.counts
+	s.count(reloadDesc, counts[countedReloads].Load(), "ok")
+	s.count(reloadDesc, counts[countedRefusedReloads].Load(), "refused")
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
 // rising is n, or what was told before if that was more.
-func (c *collector) rising(resource string, n uint64) uint64 {
+func (c *collector) rising(at place, n uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.saved == nil {
-		c.saved = make(map[string]uint64)
+		c.saved = make(map[place]uint64)
 	}
-	c.saved[resource] = max(c.saved[resource], n)
-	return c.saved[resource]
+	c.saved[at] = max(c.saved[at], n)
+	return c.saved[at]
 }
 
-// sink takes the metrics of one resource.
+// sink takes the metrics of one Reader, or of none.
 type sink struct {
-	out      chan<- prometheus.Metric
-	resource string
+	out chan<- prometheus.Metric
+	who []string // resource and region
 }
+
+func (s sink) labels(more []string) []string { return append(slices.Clip(s.who), more...) }
 
 func (s sink) count(d *prometheus.Desc, n uint64, labels ...string) {
-	s.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), append([]string{s.resource}, labels...)...)
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), s.labels(labels)...)
 }
 
 func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	s.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.resource}, labels...)...)
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.labels(labels)...)
 }
 
 func (s sink) totals(stats fulcrum.Stats, saved uint64) {
@@ -126,10 +177,10 @@ func (s sink) totals(stats fulcrum.Stats, saved uint64) {
 	s.gauge(modelKeyDesc, stats.Model.B.Seconds())
 }
 
-func (s sink) class(class string, cs fulcrum.ClassStats, p fulcrum.Policy) {
-	slots := p.InFlight
+func (s sink) class(class string, cs fulcrum.ClassStats, p fulcrum.Policy, k fulcrum.BackendStats) {
+	slots := k.InFlight
 	if class == fulcrum.ClassUrgent.String() {
-		slots += max(0, p.Reserved)
+		slots += k.Reserved
 	}
 	s.gauge(slotsDesc, float64(cs.InFlightBatches)/float64(slots), class)
 	s.gauge(queueDesc, float64(cs.QueuedKeys)/float64(p.MaxQueued), class)
@@ -139,15 +190,25 @@ func (s sink) class(class string, cs fulcrum.ClassStats, p fulcrum.Policy) {
 	for reason, n := range cs.Refused {
 		s.count(refusedDesc, n, class, reason)
 	}
-	s.count(batchKeysDesc, cs.BatchKeys, class)
+	s.sizes(cs, class)
 	s.count(badBatchesDesc, cs.FailedBatches, class)
 	s.histogram(queueTimeDesc, cs.Queue, class)
 	s.histogram(responseTimeDesc, cs.Response, class)
 	s.histogram(serviceTimeDesc, cs.Service, class)
 }
 
+// sizes are the batches by their keys.
+func (s sink) sizes(cs fulcrum.ClassStats, class string) {
+	buckets, n := make(map[float64]uint64, len(cs.Sizes)), uint64(0)
+	for i, count := range cs.Sizes {
+		n += count
+		buckets[float64(uint64(1)<<i)] = n
+	}
+	s.out <- prometheus.MustNewConstHistogram(sizeDesc, n, float64(cs.BatchKeys), buckets, s.labels([]string{class})...)
+}
+
 func (s sink) histogram(d *prometheus.Desc, l fulcrum.Latency, class string) {
-	s.out <- prometheus.MustNewConstHistogram(d, l.Count, l.Sum.Seconds(), coarse(l.Buckets), s.resource, class)
+	s.out <- prometheus.MustNewConstHistogram(d, l.Count, l.Sum.Seconds(), coarse(l.Buckets), s.labels([]string{class})...)
 }
 
 // coarse sums up many buckets into those of bounds. A bucket that lies across a

@@ -44,6 +44,7 @@ var (
 	shed            = newKind(http.StatusTooManyRequests, "shed", "The request was refused to protect the others", "Come back after Retry-After seconds.")
 	canceled        = newKind(499, "canceled", "The client left before the answer", "Nobody reads this.")
 	internal        = newKind(http.StatusInternalServerError, "internal", "Something went wrong inside", "The gateway's log says what.")
+	circuitOpen     = newKind(http.StatusServiceUnavailable, "circuit_open", "The database is not asked at the moment", "Too many calls to it failed. Come back after Retry-After seconds.")
 	unavailable     = newKind(http.StatusServiceUnavailable, "unavailable", "The database cannot be reached", "Try again later.")
 	draining        = newKind(http.StatusServiceUnavailable, "draining", "The gateway is shutting down", "Ask another instance, or try again later.")
 	deadline        = newKind(http.StatusGatewayTimeout, "deadline", "The deadline passed before the answer", "Allow more time with Fulcrum-Timeout-Ms, or ask for less at once.")
@@ -62,7 +63,7 @@ func newKind(status int, code, title, remedy string) *kind {
 type problem struct {
 	*kind
 	detail     string
-	retryAfter time.Duration // of shed
+	retryAfter time.Duration // of shed and circuitOpen
 }
 
 func (k *kind) because(format string, args ...any) problem {
@@ -74,6 +75,7 @@ func (k *kind) because(format string, args ...any) problem {
 func problemOf(err error) problem {
 	var key *store.KeyError
 	var refused *fulcrum.ShedError
+	var open *fulcrum.CircuitOpenError
 	switch {
 	case errors.Is(err, fulcrum.ErrNotFound):
 		return problem{kind: notFound}
@@ -81,6 +83,8 @@ func problemOf(err error) problem {
 		return problem{kind: badKey, detail: key.Error()}
 	case errors.As(err, &refused):
 		return problem{kind: shed, detail: "reason: " + refused.Reason, retryAfter: refused.RetryAfter}
+	case errors.As(err, &open):
+		return problem{kind: circuitOpen, retryAfter: open.RetryAfter}
 	case errors.Is(err, fulcrum.ErrClosed):
 		return problem{kind: draining}
 	case errors.Is(err, store.ErrUnavailable):

@@ -85,7 +85,7 @@ func (x *exchange) find(name string) bool {
 	if plain, err := url.PathUnescape(name); err == nil && x.r.URL.RawPath != "" {
 		name = plain
 	}
-	res := x.g.resources[name]
+	res := x.live.resources[name]
 	if res == nil {
 		x.fail(unknownResource.because("there is no resource %q", shorten(name)))
 		return false
@@ -94,7 +94,23 @@ func (x *exchange) find(name string) bool {
 		return false
 	}
 	x.res = res
+	x.locate()
 	return x.readHeaders()
+}
+
+// locate finds the region of a request, and says why if somebody wants to know.
+func (x *exchange) locate() {
+	t := x.live.table
+	region := t.Default()
+	switch {
+	case len(x.r.Header["Fulcrum-Debug"]) > 0:
+		info, why := x.live.explain(x.r.RemoteAddr, x.r.Header)
+		region, _ = t.Find(x.r.RemoteAddr, x.r.Header)
+		x.w.Header()["Fulcrum-Policy"] = []string{info.String() + "; " + why}
+	case !t.Trivial():
+		region, _ = t.Find(x.r.RemoteAddr, x.r.Header)
+	}
+	x.reader = x.res.readers[region.Index()]
 }
 
 // row answers GET /v1/{resource}/{key…}.
@@ -108,7 +124,7 @@ func (x *exchange) row(name, path string) {
 		return
 	}
 	ctx := x.begin()
-	row, err := x.res.reader.Get(ctx, key, options[x.class], x.res.wait, fulcrum.Traced(&x.trace))
+	row, err := x.reader.Get(ctx, key, options[x.class], x.res.wait, fulcrum.Traced(&x.trace))
 	ctx.end()
 	if err != nil {
 		x.fail(x.report(err))

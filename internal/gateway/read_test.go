@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -187,7 +188,7 @@ func TestServerTimingOfABatch(t *testing.T) {
 		<-open
 		return nil
 	}})
-	cfg.Policy.InFlight = 1
+	cfg.Backend = fulcrum.BackendConfig{Tuner: fulcrum.TunerFixed, InFlight: 1}
 	g := newGateway(t, cfg)
 	h := g.Data()
 	timings := make(chan string, n+1)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -200,7 +201,12 @@ func TestConfigErrors(t *testing.T) {
 		{"many keys", func(c *Config) { c.MaxKeys = -1 }, "gateway: MaxKeys: -1 is not between"},
 		{"large body", func(c *Config) { c.MaxBody = 1 << 40 }, "gateway: MaxBody: 1099511627776 is not between"},
 		{"policy", func(c *Config) { c.Policy.MaxBatch = -1 }, "Policy.MaxBatch: -1 is not between"},
-		{"pool", func(c *Config) { c.Policy.InFlight = 5 }, "InFlight 5 + Reserved 2 for each resource need 21 connections, the database has 18"},
+		{"pool", func(c *Config) { c.Backend.MaxInFlight = 17 }, "gateway: Backend: 17 batches in flight + 2 reserved need 19 connections, the database has 18: lower them or raise the pool"},
+		{"tuner", func(c *Config) { c.Backend.Tuner = 9 }, "BackendConfig.Tuner: 9 is no tuner"},
+		{"region", func(c *Config) { c.Regions = []region.Region{{Name: "a b"}} }, "region: a b: want a name"},
+		{"region's policy", func(c *Config) {
+			c.Regions = []region.Region{{Name: "east", Policy: region.Policy{MaxBatch: -1, Linger: 1}}}
+		}, "gateway: region east: "},
 	} {
 		cfg := testConfig(&memory{})
 		c.change(&cfg)

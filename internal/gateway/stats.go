@@ -1,11 +1,10 @@
 package gateway
 
 import (
-	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/region"
 )
 
 // statsJSON is the answer of /api/v1/stats. Times are in seconds.
@@ -13,25 +12,68 @@ type statsJSON struct {
 	Version   string                  `json:"version"`
 	Uptime    float64                 `json:"uptime_seconds"`
 	Draining  bool                    `json:"draining"`
+	Rates     ratesJSON               `json:"rates"` // of all resources together
+	Backend   backendJSON             `json:"backend"`
 	Resources map[string]resourceJSON `json:"resources"`
+	Config    reloadsJSON             `json:"configuration"`
 }
 
-// resourceJSON counts since the start, in requests unless a name says otherwise.
+// reloadsJSON counts the configurations that came while the gateway ran.
+type reloadsJSON struct {
+	Reloads uint64 `json:"reloads_total"`
+	Refused uint64 `json:"refused_reloads_total"`
+}
+
+// backendJSON is how the database is asked.
+type backendJSON struct {
+	Modes     modeJSON          `json:"modes"`
+	InFlight  int               `json:"in_flight_limit"` // K
+	Reserved  int               `json:"reserved"`        // U
+	MaxBatch  int               `json:"max_batch"`
+	Hold      bool              `json:"hold"`
+	Shared    int               `json:"in_flight_batches"`
+	Urgent    int               `json:"urgent_batches"`
+	Arrived   uint64            `json:"arrived"`
+	Blocked   uint64            `json:"blocked"`
+	Decision  string            `json:"decision"`
+	Decisions map[string]uint64 `json:"decisions_total"`
+}
+
+func backendOf(s fulcrum.BackendStats, up time.Duration) backendJSON {
+	return backendJSON{
+		Modes: modeOf(s.Modes, up), InFlight: s.InFlight, Reserved: s.Reserved, MaxBatch: s.MaxBatch, Hold: s.Hold,
+		Shared: s.Shared, Urgent: s.Urgent, Arrived: s.Arrived, Blocked: s.Blocked, Decision: s.Decision, Decisions: s.Decisions,
+	}
+}
+
+// resourceJSON counts since the start, in requests unless a name says otherwise. Where
+// there are regions, it is all of them together, and each by itself.
 type resourceJSON struct {
-	Admitted  uint64               `json:"admitted"`
-	Answered  uint64               `json:"answered"`
-	Failed    uint64               `json:"failed"`
-	Cancelled uint64               `json:"cancelled"`
-	Queued    int                  `json:"queued"`
-	InFlight  int                  `json:"in_flight"`
-	Joined    uint64               `json:"joined"`
-	Batches   uint64               `json:"batches"`
-	Keys      uint64               `json:"batch_keys"`
-	MeanBatch float64              `json:"mean_batch"`
-	Saved     uint64               `json:"saved_queries"`
-	Model     modelJSON            `json:"model"`
-	Policy    policyJSON           `json:"policy"`
-	Classes   map[string]classJSON `json:"classes"`
+	Admitted  uint64                  `json:"admitted"`
+	Answered  uint64                  `json:"answered"`
+	Failed    uint64                  `json:"failed"`
+	Cancelled uint64                  `json:"cancelled"`
+	Queued    int                     `json:"queued"`
+	InFlight  int                     `json:"in_flight"`
+	Joined    uint64                  `json:"joined"`
+	Batches   uint64                  `json:"batches"`
+	Keys      uint64                  `json:"batch_keys"`
+	MeanBatch float64                 `json:"mean_batch"`
+	Saved     uint64                  `json:"saved_queries"`
+	Rates     ratesJSON               `json:"rates"`
+	Model     modelJSON               `json:"model"`
+	Policy    policyJSON              `json:"policy"`
+	Classes   map[string]classJSON    `json:"classes"`
+	SLO       *sloJSON                `json:"slo,omitempty"`
+	Regions   map[string]resourceJSON `json:"regions,omitempty"`
+}
+
+// sloJSON is how a region's promise is kept over the window of the quantiles.
+type sloJSON struct {
+	Promise string  `json:"promise"`    // p99=20ms
+	Actual  float64 `json:"seconds"`    // that percentile of the normal requests
+	Kept    bool    `json:"kept"`       // or nobody asked
+	Burn    float64 `json:"burn_ratio"` // share of slow requests against the share that may be; 1 is on budget
 }
 
 type modelJSON struct {
@@ -41,12 +83,11 @@ type modelJSON struct {
 
 type policyJSON struct {
 	Mode       string  `json:"mode"`
-	InFlight   int     `json:"in_flight"`
-	Reserved   int     `json:"reserved"`
 	MaxBatch   int     `json:"max_batch"`
 	Linger     float64 `json:"linger_seconds"`
 	MaxQueued  int     `json:"max_queued"`
 	MaxWaiters int     `json:"max_waiters"`
+	MaxQueue   float64 `json:"max_queue_seconds"` // while there is overload; 0: ten full batches' time, -1: no bound
 }
 
 type classJSON struct {
@@ -55,6 +96,7 @@ type classJSON struct {
 	Left            map[string]uint64 `json:"batches_by_reason"`
 	Refused         map[string]uint64 `json:"refused_by_reason"`
 	BatchKeys       uint64            `json:"batch_keys"`
+	Sizes           []uint64          `json:"batches_by_size"` // of at most 1, 2, 4, … keys
 	FailedBatches   uint64            `json:"failed_batches"`
 	Queue           latencyJSON       `json:"queue_seconds"`
 	Response        latencyJSON       `json:"response_seconds"`
@@ -76,20 +118,63 @@ type latencyJSON struct {
 	Sum     float64  `json:"sum"`
 }
 
-// stats answers /api/v1/stats.
-func stats(x *exchange) {
+// stats is the state of everything.
+func (g *Gateway) stats() statsJSON {
+	up := time.Since(g.started)
 	s := statsJSON{
-		Version: x.g.cfg.Version, Uptime: time.Since(x.g.started).Seconds(),
-		Draining: x.g.draining.Load(), Resources: make(map[string]resourceJSON),
+		Version: g.cfg.Version, Uptime: up.Seconds(), Draining: g.draining.Load(),
+		Backend: backendOf(g.backend.Stats(), up), Resources: make(map[string]resourceJSON),
+		Config: reloadsJSON{Reloads: g.monitor.counts[countedReloads].Load(), Refused: g.monitor.counts[countedRefusedReloads].Load()},
 	}
-	for name, res := range x.g.resources {
-		s.Resources[name] = resourceOf(res.reader.Stats())
+	l := g.live.Load()
+	for name, res := range l.resources {
+		r := g.resourceStats(l, res)
+		s.Resources[name] = r
+		s.Rates = s.Rates.plus(r.Rates)
 	}
-	body, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // numbers and strings always can be marshalled
+	return s
+}
+
+// resourceStats is a resource in all regions together and, if there are several, in each.
+func (g *Gateway) resourceStats(l *live, res *resource) resourceJSON {
+	var all fulcrum.Stats
+	var rates ratesJSON
+	var one resourceJSON
+	regions := make(map[string]resourceJSON)
+	for i, r := range l.table.Regions() {
+		s := res.readers[r.Index()].Stats()
+		one = resourceOf(s)
+		one.Rates = g.monitor.rate(place{res.name, r.Name})
+		one.SLO = sloOf(r.Policy.SLO, s.Classes[fulcrum.ClassNormal.String()].Response)
+		regions[r.Name] = one
+		rates = rates.plus(one.Rates)
+		if i == 0 {
+			all = s
+		} else {
+			all = all.Merge(s)
+		}
 	}
-	x.send(http.StatusOK, rowType, append(body, '\n'))
+	if len(regions) == 1 {
+		return one
+	}
+	sum := resourceOf(all)
+	sum.Policy = regions[l.table.Default().Name].Policy
+	sum.Rates, sum.Regions = rates, regions
+	return sum
+}
+
+// sloOf says how a promise is kept.
+func sloOf(slo region.SLO, l fulcrum.Latency) *sloJSON {
+	if slo.Percentile == 0 {
+		return nil
+	}
+	q := float64(slo.Percentile) / 100
+	s := &sloJSON{Promise: slo.String(), Actual: l.Quantile(q).Seconds(), Kept: true}
+	if l.Samples > 0 {
+		s.Kept = l.Quantile(q) <= slo.Target
+		s.Burn = l.Over(slo.Target) / (1 - q)
+	}
+	return s
 }
 
 func resourceOf(s fulcrum.Stats) resourceJSON {
@@ -99,15 +184,16 @@ func resourceOf(s fulcrum.Stats) resourceJSON {
 		Batches: s.Batches, Keys: s.Keys, MeanBatch: s.MeanBatch(), Saved: s.Saved,
 		Model: modelJSON{Batch: s.Model.A.Seconds(), Key: s.Model.B.Seconds()},
 		Policy: policyJSON{
-			Mode: s.Policy.Mode.String(), InFlight: s.Policy.InFlight, Reserved: max(0, s.Policy.Reserved), MaxBatch: s.Policy.MaxBatch,
+			Mode: s.Policy.Mode.String(), MaxBatch: s.Policy.MaxBatch,
 			Linger: s.Policy.Linger.Seconds(), MaxQueued: s.Policy.MaxQueued, MaxWaiters: s.Policy.MaxWaiters,
+			MaxQueue: max(s.Policy.MaxQueueTime.Seconds(), min(0, float64(s.Policy.MaxQueueTime))),
 		},
 		Classes: make(map[string]classJSON, len(s.Classes)),
 	}
 	for name, c := range s.Classes {
 		r.Classes[name] = classJSON{
 			QueuedKeys: c.QueuedKeys, InFlightBatches: c.InFlightBatches,
-			Left: c.Left, Refused: c.Refused, BatchKeys: c.BatchKeys, FailedBatches: c.FailedBatches,
+			Left: c.Left, Refused: c.Refused, BatchKeys: c.BatchKeys, FailedBatches: c.FailedBatches, Sizes: c.Sizes,
 			Queue: latencyOf(c.Queue), Response: latencyOf(c.Response), Service: latencyOf(c.Service),
 		}
 	}

@@ -111,6 +111,9 @@ func (t *Table) serve(r *Region, areas []Area) {
 	}
 }
 
+// Default is the region of requests that have no other one.
+func (t *Table) Default() *Region { return t.fallback }
+
 // Regions are all regions, by their indices.
 func (t *Table) Regions() []*Region { return t.regions }
 
