@@ -52,8 +52,8 @@ type Policy struct {
 	MaxWaiters int
 	// MaxQueueTime is how long requests should be queued at most while more of a class
 	// come than are answered: those that would wait longer are shed. A long queue alone
-	// is no reason. Default with a Backend: ten times what a full batch takes, at least
-	// 10 ms; without one, and with -1: none. At most 1 min.
+	// is no reason. Default with a Backend: the time of three batches that are large enough
+	// to be efficient, between 10 and 50 ms; without one, and with -1: none. At most 1 min.
 	MaxQueueTime time.Duration
 }
 

@@ -221,6 +221,8 @@ func (d *Dispatcher[K, P]) join(now time.Duration, it *Item[K, P], w *Waiter[K, 
 	d.crowd = max(d.crowd, it.n)
 	d.counts.Queued++
 	if w.Class < it.class && d.lanes[w.Class].n < d.limits.MaxQueued[w.Class] {
+		d.lanes[it.class].overload.came--
+		d.lanes[w.Class].overload.came++
 		d.unqueue(it)
 		d.enqueue(it, w.Class)
 	}
@@ -284,6 +286,9 @@ func (d *Dispatcher[K, P]) release(it *Item[K, P]) {
 // longer cancel. If it returns true the caller has promised to Take again.
 func (d *Dispatcher[K, P]) Done(now time.Duration, b *Batch[K, P]) (again bool) {
 	for _, it := range b.Items {
+		if it.scope != nil { // it was queued
+			d.lanes[b.Class].overload.answered++
+		}
 		d.counts.InFlight -= it.n
 		if it.Failed {
 			d.counts.Failed += uint64(it.n)

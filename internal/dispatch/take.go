@@ -127,7 +127,8 @@ func (d *Dispatcher[K, P]) Take(now time.Duration) *Batch[K, P] {
 	s := d.lanes[class].next
 	b := d.newBatch(now, s.name, class)
 	d.fill(now, b, s)
-	d.lanes[class].overload.weigh(now, len(b.Items)+len(b.Expired), d.lanes[class].n, d.maxWait())
+	d.lanes[class].overload.came -= len(b.Expired) // they have given up
+	d.lanes[class].overload.weigh(now, d.lanes[class].n, d.maxWait())
 	if len(b.Items) > 0 {
 		d.hold(class, +1)
 		b.InFlight = d.shared

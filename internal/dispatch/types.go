@@ -99,8 +99,8 @@ type Limits struct {
 	Linger     time.Duration // longest hold; only with Hold
 
 	// MaxWait is how long a key should be queued at most while there is overload;
-	// beyond it requests are refused. 0: no bound; AutoWait: ten full batches' time, at
-	// least 10 ms.
+	// beyond it requests are refused. 0: no bound; AutoWait: the time of three batches
+	// that are large enough to be efficient, between 10 and 50 ms.
 	MaxWait time.Duration
 	// Shed has the same refused in this lane and less urgent ones without waiting for
 	// signs of overload. Urgent: in none.

@@ -87,7 +87,7 @@ type policyJSON struct {
 	Linger     float64 `json:"linger_seconds"`
 	MaxQueued  int     `json:"max_queued"`
 	MaxWaiters int     `json:"max_waiters"`
-	MaxQueue   float64 `json:"max_queue_seconds"` // while there is overload; 0: ten full batches' time, -1: no bound
+	MaxQueue   float64 `json:"max_queue_seconds"` // while there is overload; 0: three batches' time, -1: no bound
 }
 
 type classJSON struct {
