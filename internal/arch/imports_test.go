@@ -39,6 +39,7 @@ var layers = []struct {
 	{"internal/watch", leaf},
 	{".", root},
 	{"cache/", adapter},
+	{"fulcrumotel/", adapter},
 	{"journal/", adapter},
 	{"store/", adapter},
 	{"internal/gateway/", gateway},
