@@ -96,6 +96,7 @@ func (l Latency) Over(d time.Duration) float64 {
 // recorder keeps what Stats tells beyond the dispatcher's own ledger.
 type recorder struct {
 	lanes [dispatch.Lanes]laneRecorder
+	off   bool // set by benchmarks of what it costs
 }
 
 type laneRecorder struct {
@@ -128,6 +129,9 @@ func (rec *recorder) refuse(lane dispatch.Class, reason dispatch.Reason) {
 }
 
 func (rec *recorder) batch(end time.Duration, b BatchInfo, lane dispatch.Class, reason dispatch.Reason) {
+	if rec.off {
+		return
+	}
 	l := &rec.lanes[lane]
 	l.left[reason].Add(1)
 	l.batchKeys.Add(uint64(b.Keys))
@@ -147,6 +151,9 @@ const sizes = 18
 func sizeOf(keys int) int { return min(bits.Len(uint(max(1, keys)-1)), sizes-1) }
 
 func (rec *recorder) answered(end time.Duration, lane dispatch.Class, queued, response time.Duration) {
+	if rec.off {
+		return
+	}
 	l := &rec.lanes[lane]
 	l.queue.Record(end, queued)
 	l.response.Record(end, response)
