@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -122,7 +121,7 @@ func TestWhatIsTold(t *testing.T) {
 }
 
 func TestNamesMustDiffer(t *testing.T) {
-	var meter metric.Meter = sdk.NewMeterProvider().Meter("test")
+	meter := sdk.NewMeterProvider().Meter("test")
 	if _, err := fulcrumotel.Register(meter, reader(t, "a", nil), reader(t, "a", nil)); err == nil || !strings.Contains(err.Error(), `two readers are called "a"`) {
 		t.Errorf("%v", err)
 	}
