@@ -23,9 +23,7 @@ const (
 
 // pace sends what is due until the window ends, all of it at the same moment that
 // is due by then.
-func (r *run) pace(ctx context.Context) {
-	w := r.cfg.waiter()
-	defer w.close()
+func (r *run) pace(ctx context.Context, w interface{ wait(time.Duration) }, send func(job)) {
 	next := r.cfg.Arrivals.Schedule(r.cfg.Rate, r.cfg.Chunk, r.cfg.Seed)
 	now := time.Duration(0)
 	for seq := uint64(0); ; seq++ {
@@ -39,18 +37,20 @@ func (r *run) pace(ctx context.Context) {
 			}
 		}
 		if seq%checkEvery == 0 {
-			now = r.now() // a late generator must notice that its time is over
+			w.wait(0)     // a late generator must find the answers that have come,
+			now = r.now() // and notice that its time is over
 		}
 		if now >= r.cut || ctx.Err() != nil {
 			r.unsend(due, r.cut)
 			continue
 		}
-		r.send(job{due, seq})
+		send(job{due, seq})
 	}
 	for left := r.end - r.now(); left > 0 && ctx.Err() == nil; left = r.end - r.now() {
 		w.wait(min(left, mostWait))
 	}
 }
 
-// checkEvery is how many requests may be sent between two looks at the clock.
-const checkEvery = 64
+// checkEvery is how many requests may be sent between two looks at the clock and at
+// what has come.
+const checkEvery = 8

@@ -18,21 +18,35 @@ func Run(ctx context.Context, cfg Config) (*Step, error) {
 		return nil, err
 	}
 	r := newRun(cfg)
+	if l := newLooped(ctx, r); l != nil {
+		defer l.loop.Close()
+		told := r.tellWindow()
+		l.offer(ctx)
+		told(ctx)
+	} else {
+		r.offer(ctx)
+	}
+	return r.step(ctx.Err() != nil), nil
+}
+
+// offer lets callers send.
+func (r *run) offer(ctx context.Context) {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r.calls = calls
 	told := r.tellWindow()
-	if cfg.Callers > 0 {
+	if r.cfg.Callers > 0 {
 		r.closedLoop(ctx)
 	} else {
-		r.pace(ctx)
+		w := r.cfg.waiter()
+		r.pace(ctx, w, r.send)
+		w.close()
 	}
 	r.drain(ctx)
 	r.censor()
 	cancel()
 	told(ctx)
 	r.leave()
-	return r.step(ctx.Err() != nil), nil
 }
 
 // run is a run in progress. Times are since its epoch.
@@ -67,12 +81,16 @@ type recorder struct {
 }
 
 func newRun(cfg Config) *run {
-	r := &run{cfg: cfg, epoch: time.Now(), begin: cfg.Warmup}
+	r := &run{cfg: cfg, begin: cfg.Warmup}
+	r.start()
 	r.end = r.begin + cfg.Duration
 	r.cut = r.end + cfg.Drain
 	r.pool.most = cfg.Outstanding
 	return r
 }
+
+// start makes this moment the one from which times are counted.
+func (r *run) start() { r.epoch = time.Now() }
 
 func (r *run) now() time.Duration { return time.Since(r.epoch) }
 
@@ -176,18 +194,26 @@ func (r *run) drain(ctx context.Context) {
 // censor accounts for all that are still on their way, or have not even begun.
 func (r *run) censor() {
 	now := r.now()
-	n := uint64(r.cfg.Chunk)
 	for _, w := range r.pool.stop() {
 		due, sent, had := w.retire()
 		switch {
-		case !had || !r.inWindow(due):
+		case !had:
 		case !sent:
 			r.unsend(due, now)
 		default:
-			r.rec.unfinished.Add(n)
-			r.rec.censored.RecordN(now-due, n)
+			r.unfinish(due, now)
 		}
 	}
+}
+
+// unfinish accounts for a request that was sent and has no answer now.
+func (r *run) unfinish(due, now time.Duration) {
+	if !r.inWindow(due) {
+		return
+	}
+	n := uint64(r.cfg.Chunk)
+	r.rec.unfinished.Add(n)
+	r.rec.censored.RecordN(now-due, n)
 }
 
 // goodbye is how long callers may take to notice that their context has ended.

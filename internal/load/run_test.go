@@ -27,7 +27,7 @@ func (virtual) close()               {}
 func simulate(t testing.TB, cfg Config) *Step {
 	t.Helper()
 	cfg.waiter = func() waiter { return virtual{} }
-	s, err := Run(context.Background(), cfg)
+	s, err := either(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +211,9 @@ func conserved(t interface{ Errorf(string, ...any) }, s *Step) {
 type sleepy struct{ naps int }
 
 func (w *sleepy) wait(d time.Duration) {
+	if d == 0 {
+		return
+	}
 	w.naps++
 	if w.naps%100 == 0 {
 		d += 20 * time.Millisecond
@@ -222,7 +225,7 @@ func (*sleepy) close() {}
 
 func TestLateGeneratorSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Run(t.Context(), Config{
+		s, err := either(t.Context(), Config{
 			Target: CallerFunc(func(ctx context.Context, _ *Request) error { return idleFor(ctx, 5*time.Millisecond) }),
 			Rate:   1000, waiter: func() waiter { return new(sleepy) },
 		})
@@ -230,7 +233,8 @@ func TestLateGeneratorSaysSo(t *testing.T) {
 			t.Errorf("%v: %q", err, s.Verdict())
 		}
 		// What is measured from due is right nevertheless: late sending is in it.
-		if p99, _ := s.Quantile(.99); p99 < 20*time.Millisecond || s.Service.Max() > 6*time.Millisecond {
+		// So is late noticing, in a loop, which then tells more service and never less.
+		if p99, _ := s.Quantile(.99); p99 < 20*time.Millisecond || s.Service.Max() > 6*time.Millisecond && !inLoop {
 			t.Errorf("p99 %s, longest service %s", p99, s.Service.Max())
 		}
 	})
@@ -244,7 +248,7 @@ func (frozen) close()             {}
 
 func TestFrozenGeneratorSentNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Run(t.Context(), Config{Target: freezing(0, 0), Rate: 1000, Arrivals: mustArrivals(t, "constant"), waiter: func() waiter { return frozen{} }})
+		s, err := either(t.Context(), Config{Target: freezing(0, 0), Rate: 1000, Arrivals: mustArrivals(t, "constant"), waiter: func() waiter { return frozen{} }})
 		if err != nil || s.Verdict() != "only 0.0 % of the offered load was sent" || s.Due != 10_000 {
 			t.Errorf("%v: %q, %d due", err, s.Verdict(), s.Due)
 		}
@@ -257,7 +261,7 @@ func TestInterruptedStepIsInvalid(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begin := time.Now()
-		s, err := Run(ctx, Config{Target: CallerFunc(never), Rate: 100, waiter: func() waiter { return virtual{} }})
+		s, err := either(ctx, Config{Target: CallerFunc(never), Rate: 100, waiter: func() waiter { return virtual{} }})
 		if err != nil || s.Verdict() != "interrupted" || time.Since(begin) > 4*time.Second {
 			t.Errorf("%v: %q after %s", err, s.Verdict(), time.Since(begin))
 		}
@@ -398,7 +402,7 @@ func TestWindowIsTold(t *testing.T) {
 			cfg := c.cfg
 			cfg.Target, cfg.waiter = freezing(0, 0), func() waiter { return virtual{} }
 			cfg.Window = func(begins bool) { told = append(told, begins, time.Since(epoch).Round(10*time.Millisecond)) }
-			if _, err := Run(ctx, cfg); err != nil || fmt.Sprint(told) != c.want {
+			if _, err := either(ctx, cfg); err != nil || fmt.Sprint(told) != c.want {
 				t.Errorf("%s: %v %v, want %s", c.name, err, told, c.want)
 			}
 		})

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +46,8 @@ type HTTP struct {
 	fixed     *url.URL // where there is no key in it
 	wires     *wires   // of http:// without a proxy
 	transport *http.Transport
+
+	kept atomic.Pointer[loop] // its connections, while nobody uses it
 }
 
 var _ load.Target = (*HTTP)(nil)
@@ -139,6 +140,7 @@ const probeTime = 10 * time.Second
 // Close closes the connections that nobody uses.
 func (h *HTTP) Close() error {
 	if h.wires != nil {
+		h.dropLoop()
 		return h.wires.close()
 	}
 	h.transport.CloseIdleConnections()
@@ -148,7 +150,8 @@ func (h *HTTP) Close() error {
 // Caller makes a caller; all share the connections.
 func (h *HTTP) Caller() load.Caller {
 	if h.wires != nil {
-		return &wireCaller{HTTP: h}
+		h.dropLoop()
+		return &wireCaller{letter{HTTP: h}}
 	}
 	return &transportCaller{HTTP: h}
 }
@@ -202,26 +205,17 @@ func (h *HTTP) request(r *load.Request) (*http.Request, error) {
 
 // wireCaller writes and reads by itself.
 type wireCaller struct {
-	*HTTP
-	out  bytes.Buffer
-	like *http.Request // whose bytes are in out, as long as they are the same for all
+	letter
 }
 
 // Call gets the URL and reads the body.
 func (c *wireCaller) Call(ctx context.Context, r *load.Request) error {
-	if c.like == nil || c.fixed == nil || c.cfg.Classes {
-		req, err := c.request(r)
-		if err != nil {
-			return err
-		}
-		c.out.Reset()
-		if err := req.Write(&c.out); err != nil {
-			return err
-		}
-		c.like = req
+	out, err := c.write(r)
+	if err != nil {
+		return err
 	}
 	begin := time.Now()
-	a, err := c.wires.exchange(ctx, c.out.Bytes(), c.like)
+	a, err := c.wires.exchange(ctx, out)
 	if err != nil {
 		return err
 	}

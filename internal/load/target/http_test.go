@@ -31,34 +31,41 @@ func newHTTP(t *testing.T, cfg HTTPConfig) *HTTP {
 }
 
 // both runs a test over our own connections and over net/http's, which TLS needs.
-func both(t *testing.T, handler http.Handler, test func(t *testing.T, url string, adapt func(*HTTP))) {
+func both(t *testing.T, handler http.Handler, test func(t *testing.T, url string, adapt func(*HTTP) load.Target)) {
 	t.Run("wire", func(t *testing.T) {
 		s := httptest.NewServer(handler)
 		defer s.Close()
-		test(t, s.URL, func(h *HTTP) {
+		test(t, s.URL, func(h *HTTP) load.Target {
 			if h.wires == nil {
 				t.Error("not over wires")
 			}
+			return h
 		})
+	})
+	t.Run("loop", func(t *testing.T) {
+		s := httptest.NewServer(handler)
+		defer s.Close()
+		test(t, s.URL, looped)
 	})
 	t.Run("tls", func(t *testing.T) {
 		s := httptest.NewTLSServer(handler)
 		defer s.Close()
-		test(t, s.URL, func(h *HTTP) {
+		test(t, s.URL, func(h *HTTP) load.Target {
 			h.transport.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig
+			return h
 		})
 	})
 }
 
 func TestRequestsAreSentAsAsked(t *testing.T) {
 	asked := make(chan *http.Request, 1)
-	both(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }), func(t *testing.T, url string, adapt func(*HTTP)) {
+	both(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }), func(t *testing.T, url string, adapt func(*HTTP) load.Target) {
 		h := newHTTP(t, HTTPConfig{
 			URL: url + "/users/{key}?also={key}", Headers: []string{"Authorization: Bearer x:y", "X-Two:1", "x-two: 2", "host: shop.test"}, Classes: true,
 		})
-		adapt(h)
+		c := adapt(h).Caller()
 		req := &load.Request{Keys: []string{"a7"}, Class: fulcrum.ClassUrgent}
-		if err := h.Caller().Call(t.Context(), req); err != nil {
+		if err := c.Call(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
 		r := <-asked
@@ -84,10 +91,9 @@ func TestStatuses(t *testing.T) {
 			_, _ = w.Write(make([]byte, 1<<20)) // more than a buffer
 		}
 	})
-	both(t, handler, func(t *testing.T, url string, adapt func(*HTTP)) {
+	both(t, handler, func(t *testing.T, url string, adapt func(*HTTP) load.Target) {
 		h := newHTTP(t, HTTPConfig{URL: url + "/{key}", Connections: 1})
-		adapt(h)
-		c := h.Caller()
+		c := adapt(h).Caller()
 		for code, want := range map[string]string{
 			"200": "<nil>", "204": "<nil>", "302": "<nil>", "304": "<nil>", "400": "status 400 Bad Request", "404": "status 404 Not Found",
 			"429": "status 429 Too Many Requests", "503": "status 503 Service Unavailable",
@@ -112,12 +118,15 @@ func TestAStaleConnectionIsReplaced(t *testing.T) {
 			closed <- struct{}{}
 		}
 	})
-	c := newHTTP(t, HTTPConfig{URL: url, Connections: 1}).Caller()
-	for i := range 5 {
-		if err := c.Call(t.Context(), &load.Request{Keys: []string{"1"}}); err != nil {
-			t.Fatalf("request %d: %v", i, err)
+	h := newHTTP(t, HTTPConfig{URL: url, Connections: 1})
+	for _, way := range []load.Target{h, looped(h)} {
+		c := way.Caller()
+		for i := range 5 {
+			if err := c.Call(t.Context(), &load.Request{Keys: []string{"1"}}); err != nil {
+				t.Fatalf("request %d: %v", i, err)
+			}
+			<-closed
 		}
-		<-closed
 	}
 }
 
@@ -129,11 +138,10 @@ func TestNothingIsAskedTwice(t *testing.T) {
 		if asked.Add(1)%2 == 0 {
 			panic(http.ErrAbortHandler)
 		}
-	}), func(t *testing.T, url string, adapt func(*HTTP)) {
+	}), func(t *testing.T, url string, adapt func(*HTTP) load.Target) {
 		h := newHTTP(t, HTTPConfig{URL: url, Connections: 1})
-		adapt(h)
+		c := adapt(h).Caller()
 		asked.Store(0)
-		c := h.Caller()
 		failed := 0
 		for range 3 {
 			if err := c.Call(t.Context(), &load.Request{Keys: []string{"1"}}); err != nil {
@@ -165,9 +173,12 @@ func TestBrokenAnswers(t *testing.T) {
 				_, _ = io.WriteString(conn, c.answer)
 			})
 			h := newHTTP(t, HTTPConfig{URL: url, Connections: 1})
-			first, second := ask(t.Context(), h, "1"), ask(t.Context(), h, "1")
-			contains(t, first, c.want)
-			contains(t, second, c.want)
+			for range 2 {
+				contains(t, ask(t.Context(), h, "1"), c.want)
+			}
+			for range 2 {
+				contains(t, ask(t.Context(), looped(h), "1"), c.want)
+			}
 		})
 	}
 }
@@ -221,13 +232,13 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c) // until the other side hangs up
 	})
 	h := newHTTP(t, HTTPConfig{URL: url, Connections: 1})
-	for range 2 {
+	for _, way := range []load.Target{h, h, looped(h), looped(h)} {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			<-arrived
 			cancel()
 		}()
-		contains(t, ask(ctx, h, "1"), "timeout")
+		contains(t, ask(ctx, way, "1"), "timeout")
 	}
 }
 

@@ -120,19 +120,19 @@ var errHungUp = errors.New("the server closed the connection")
 
 // exchange sends a request. It is sent once: a server that takes requests and hangs
 // up has failed, and to ask it again would hide that.
-func (p *wires) exchange(ctx context.Context, request []byte, like *http.Request) (answer, error) {
+func (p *wires) exchange(ctx context.Context, request []byte) (answer, error) {
 	w, err := p.take(ctx)
 	if err != nil {
 		return answer{}, err
 	}
 	stop := context.AfterFunc(ctx, w.interrupt)
-	a, keep, err := w.exchange(request, like)
+	a, keep, err := w.exchange(request)
 	keep = stop() && keep
 	p.give(w, keep)
 	return a, err
 }
 
-func (w *wire) exchange(request []byte, like *http.Request) (a answer, keep bool, err error) {
+func (w *wire) exchange(request []byte) (a answer, keep bool, err error) {
 	if _, err := w.Write(request); err != nil {
 		return a, false, hungUp(err)
 	}
@@ -140,9 +140,9 @@ func (w *wire) exchange(request []byte, like *http.Request) (a answer, keep bool
 		return a, false, hungUp(err)
 	}
 	a.first = time.Now()
-	res, err := http.ReadResponse(w.in, like) //nolint:bodyclose // readAll closes it
+	res, err := http.ReadResponse(w.in, getRequest) //nolint:bodyclose // readAll closes it
 	for err == nil && res.StatusCode < http.StatusOK && res.StatusCode != http.StatusSwitchingProtocols {
-		res, err = http.ReadResponse(w.in, like) //nolint:bodyclose // after an interim answer, which has no body
+		res, err = http.ReadResponse(w.in, getRequest) //nolint:bodyclose // after an interim answer, which has no body
 	}
 	if err != nil {
 		return a, false, fmt.Errorf("not an answer: %w", plain(err))
