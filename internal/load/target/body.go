@@ -104,6 +104,9 @@ func (c *chunkedBody) takeLine() (whole bool, err error) {
 		return len(bytes.TrimRight(c.line, "\r\n")) == 0, nil
 	default:
 		size, _, _ := bytes.Cut(c.line, []byte(";"))
+		if !bytes.HasSuffix(c.line, []byte("\r\n")) {
+			return false, errChunk
+		}
 		n, err := strconv.ParseUint(string(bytes.TrimRight(size, " \t\r\n")), 16, 63)
 		if err != nil {
 			return false, errChunk

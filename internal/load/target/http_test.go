@@ -176,9 +176,8 @@ func TestBrokenAnswers(t *testing.T) {
 			for range 2 {
 				contains(t, ask(t.Context(), h, "1"), c.want)
 			}
-			for range 2 {
-				contains(t, ask(t.Context(), looped(h), "1"), c.want)
-			}
+			// Once, as "interim, then good" may be asked again before its end has come.
+			contains(t, ask(t.Context(), looped(h), "1"), c.want)
 		})
 	}
 }

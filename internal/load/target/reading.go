@@ -16,10 +16,10 @@ import (
 // heads are read by net/http's own parser, unless they are as plain as most are.
 type reading struct {
 	answer
-	begun bool   // something has come
-	head  []byte // what has come of a head that is not whole
-	body  bodyReading
-	keep  bool // the connection may be used again
+	begun bool        // something has come
+	head  []byte      // what has come of a head that is not whole
+	frame bodyReading // nil as long as the head is not whole
+	keep  bool        // the connection may be used again
 }
 
 // reset makes it ready for the next answer.
@@ -37,18 +37,18 @@ func (r *reading) feed(data []byte, end error) (done bool, err error) {
 	if !r.begun {
 		return end != nil, hungUp(end)
 	}
-	if r.body == nil {
-		if data, err = r.takeHead(data, end); r.body == nil || err != nil {
+	if r.frame == nil {
+		if data, err = r.takeHead(data, end); r.frame == nil || err != nil {
 			return err != nil, err
 		}
 	}
-	rest, whole, err := r.body.take(data)
+	rest, whole, err := r.frame.take(data)
 	if err == nil && !whole && end != nil {
-		whole, err = true, r.body.end(end)
+		whole, err = true, r.frame.end(end)
 	}
 	switch {
 	case err != nil:
-		r.answer.body = err
+		r.body = err
 	case !whole:
 		return false, nil
 	}
@@ -64,7 +64,7 @@ func (r *reading) takeHead(data []byte, end error) (rest []byte, err error) {
 		r.head = append(r.head, data...)
 		rest = r.head
 	}
-	for r.body == nil {
+	for r.frame == nil {
 		h, n, err := readHead(rest, end)
 		switch {
 		case err != nil:
@@ -77,7 +77,7 @@ func (r *reading) takeHead(data []byte, end error) (rest []byte, err error) {
 		}
 		rest = rest[n:]
 		if h.code >= http.StatusOK || h.code == http.StatusSwitchingProtocols {
-			r.status, r.code, r.body, r.keep = h.status, h.code, h.body, h.keep
+			r.status, r.code, r.frame, r.keep = h.status, h.code, h.body, h.keep
 		}
 	}
 	return rest, nil

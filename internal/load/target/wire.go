@@ -136,13 +136,18 @@ func (w *wire) exchange(request []byte) (a answer, keep bool, err error) {
 	if _, err := w.Write(request); err != nil {
 		return a, false, hungUp(err)
 	}
-	if _, err := w.in.Peek(1); err != nil {
+	return readAnswer(w.in)
+}
+
+// readAnswer reads an answer to a GET.
+func readAnswer(in *bufio.Reader) (a answer, keep bool, err error) {
+	if _, err := in.Peek(1); err != nil {
 		return a, false, hungUp(err)
 	}
 	a.first = time.Now()
-	res, err := http.ReadResponse(w.in, getRequest) //nolint:bodyclose // readAll closes it
+	res, err := http.ReadResponse(in, getRequest) //nolint:bodyclose // readAll closes it
 	for err == nil && res.StatusCode < http.StatusOK && res.StatusCode != http.StatusSwitchingProtocols {
-		res, err = http.ReadResponse(w.in, getRequest) //nolint:bodyclose // after an interim answer, which has no body
+		res, err = http.ReadResponse(in, getRequest) //nolint:bodyclose // after an interim answer, which has no body
 	}
 	if err != nil {
 		return a, false, fmt.Errorf("not an answer: %w", plain(err))
