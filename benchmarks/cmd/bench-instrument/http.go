@@ -86,10 +86,20 @@ func stallLine(out io.Writer, kind string, s *load.Step) bool {
 }
 
 const (
-	demanded  = 20_000 // requests/s; more is a target
 	rateSteps = 10
 	rateTime  = 2 * time.Second
 )
+
+// rates are offered. The generator's lag must stay under a limit at the demand, and
+// should at the target.
+var rates = []struct {
+	perSecond int
+	lag       time.Duration
+	demanded  bool
+}{
+	{20_000, time.Millisecond, true},
+	{30_000, 500 * time.Microsecond, false},
+}
 
 // rate offers as much as it can to a net/http server, in turn with vegeta.
 func rate(out io.Writer) (bool, error) {
@@ -98,35 +108,35 @@ func rate(out io.Writer) (bool, error) {
 		return false, err
 	}
 	defer stop()
-	fmt.Fprintf(out, "\n## Offered load\n\nA net/http server in a process of its own, 64 connections, %d steps of %s for each, in turn. Valid steps sent 99.9 %% of the load with a lag p99 under 1 ms.\n"+
+	fmt.Fprintf(out, "\n## Offered load\n\nA net/http server in a process of its own, 64 connections, %d steps of %s for each, in turn. Valid steps sent 99.9 %% of the load with a lag p99 under 1 ms, or at 30,000/s under 0.5 ms.\n"+
 		"Response times are from when a request was due; vegeta's are from when it sent. Medians of the steps.\n\n| offered/s | generator | valid steps | sent/s | p50 ms | p99 ms | lag p99 ms |\n|---|---|---|---|---|---|---|\n", rateSteps, rateTime)
 	met := true
-	for _, r := range []int{demanded, 30_000} {
+	for _, r := range rates {
 		valid := 0
 		var sent, p50s, p99s, lags, rivals, rival50, rival99 []float64
 		for i := range rateSteps {
-			s, err := step(url+"/", load.Config{Rate: float64(r), Duration: rateTime, Warmup: 500 * time.Millisecond, Seed: uint64(i)})
+			s, err := step(url+"/", load.Config{Rate: float64(r.perSecond), Duration: rateTime, Warmup: 500 * time.Millisecond, Seed: uint64(i)})
 			if err != nil {
 				return false, err
 			}
 			lag := s.Lag.Quantile(.99)
-			if s.Verdict() == "" && s.SentRate() >= .999*s.Offered() && lag < time.Millisecond {
+			if s.Verdict() == "" && s.SentRate() >= .999*s.Offered() && lag < r.lag {
 				valid++
 			}
 			p50, _, p99 := quantiles(s)
 			sent, p50s, p99s, lags = append(sent, s.SentRate()), append(p50s, p50), append(p99s, p99), append(lags, ms(lag))
-			m := byVegeta(url+"/", r)
+			m := byVegeta(url+"/", r.perSecond)
 			rivals, rival50, rival99 = append(rivals, m.Rate), append(rival50, ms(m.Latencies.P50)), append(rival99, ms(m.Latencies.P99))
 		}
 		is := valid >= rateSteps*9/10
 		said := verdict(is)
-		if r == demanded {
+		if r.demanded {
 			met = met && is
 		} else {
 			said = map[bool]string{true: "target met", false: "target not met"}[is]
 		}
-		fmt.Fprintf(out, "| %d | fulcrum bench | %d of %d (%s) | %.0f | %.2f | %.2f | %.2f |\n", r, valid, rateSteps, said, median(sent), median(p50s), median(p99s), median(lags))
-		fmt.Fprintf(out, "| %d | vegeta v12.13.0 | - | %.0f | %.2f | %.2f | - |\n", r, median(rivals), median(rival50), median(rival99))
+		fmt.Fprintf(out, "| %d | fulcrum bench | %d of %d (%s) | %.0f | %.2f | %.2f | %.2f |\n", r.perSecond, valid, rateSteps, said, median(sent), median(p50s), median(p99s), median(lags))
+		fmt.Fprintf(out, "| %d | vegeta v12.13.0 | - | %.0f | %.2f | %.2f | - |\n", r.perSecond, median(rivals), median(rival50), median(rival99))
 	}
 	return met, nil
 }
