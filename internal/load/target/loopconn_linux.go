@@ -129,7 +129,7 @@ func (l *loop) read(c *conn) {
 func (l *loop) finish(c *conn, err error) {
 	a := load.Answer{ID: c.id, Err: err}
 	if c.begun {
-		a.FirstByte = max(c.answer.first.Sub(c.begin), time.Nanosecond)
+		a.FirstByte = max(c.first.Sub(c.begin), time.Nanosecond)
 	}
 	if c.busy = false; c.keep && len(c.out) == 0 {
 		l.idle = append(l.idle, c)
