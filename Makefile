@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-instrument bench-rivals bench-tuner fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-instrument bench-rivals bench-tuner fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: ## measure: the library's benchmarks, then those against its rivals
 bench-tuner: ## simulate the tuner and its rivals (ten minutes); writes docs/results/tuner.md
 	@mkdir -p .cache
 	cd benchmarks && $(GO) run ./cmd/bench-tuner -book ../.cache/tuner.jsonl -o ../docs/results/tuner.md
+
+bench-backend: ## measure tuner, overload and urgent requests on PostgreSQL (half an hour); writes docs/results/backend.md
+	cd benchmarks && $(GO) run ./cmd/bench-backend -o ../docs/results/backend.md -plot ../docs/results/overload.svg
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s), stop at the first finding
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh

@@ -158,6 +158,52 @@ func TestTheGuideToPostgreSQLWorksAsTyped(t *testing.T) {
 	}
 }
 
+func TestTheGuideToSteeringWorksAsTyped(t *testing.T) {
+	const guide = "guide/steering.md"
+	server := pgtest.Start(t)
+	for _, sql := range blocks(t, "guide/postgresql.md", "sql") {
+		if err := server.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("DATABASE_URL", server.DSN())
+	port := ports(t)
+	regions, _, _ := strings.Cut(blocks(t, guide, "yaml")[0], "geoip:") // such a file cannot be had here
+	dir := t.TempDir()
+	text := port.Replace(blocks(t, "guide/postgresql.md", "yaml")[0]) + regions
+	if err := os.WriteFile(filepath.Join(dir, "fulcrum.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	commands := blocks(t, guide, "sh")
+	program := command(t)
+	t.Setenv("PATH", filepath.Dir(program)+":"+os.Getenv("PATH"))
+	t.Chdir(dir)
+	start(t, program, "serve", "-c", "fulcrum.yaml")
+	answering(t, port.Replace("localhost:8081"))
+	lines := 0
+	for _, block := range commands {
+		for line := range strings.Lines(block) {
+			lines++
+			if strings.Contains(line, "--max-time") {
+				line = "(" + strings.TrimSpace(line) + ") || [ $? = 28 ]" // its time is over, as asked
+			}
+			out := curl(t, port.Replace(line))
+			for part, want := range map[string]string{
+				"/mode\n": `"mode":"`, "/events\n": `"total":`, "kind=tuner": `"events":[`, "api/v1/stats\n": `"burn_ratio"`, "stats/stream": "event: stats", "event-stream": ": follow",
+				"-X PUT": `"mode":"throughput"`, "-X DELETE": `"cause":"override_cleared"`,
+				"--explain 'Fulcrum": "region=europe by Fulcrum-Region", "--explain 'CF": "region=europe by CF-IPCountry", "Fulcrum-Debug": "Fulcrum-Policy: balanced, batches up to 50",
+			} {
+				if strings.Contains(line, part) && !strings.Contains(out, want) {
+					t.Errorf("%sanswered without %q:\n%s", line, want, out)
+				}
+			}
+		}
+	}
+	if lines != 11 {
+		t.Errorf("ran %d lines, the guide should have 11", lines)
+	}
+}
+
 func TestTheTwoCommandsOfTheReadme(t *testing.T) {
 	commands := strings.Split(strings.TrimSpace(blocks(t, "../README.md", "")[0]), "\n")
 	if len(commands) != 2 || commands[0] != "go run ./cmd/fulcrum demo" {
