@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,7 @@ type series struct {
 	begin time.Time
 	sum   [1000]atomic.Int64
 	n     [1000]atomic.Int64
+	k     []int // at the end of each phase
 }
 
 func (s *series) add(at time.Time, d time.Duration) {
@@ -42,15 +42,15 @@ func (s *series) mean(from, to time.Duration) time.Duration {
 	return time.Duration(sum / n)
 }
 
-// settled is how long after a change the mean of half a second is for good within
-// twice what it is at the end of the phase.
-func (s *series) settled(from, to time.Duration) time.Duration {
-	steady := s.mean(to-time.Second, to)
+// settled is how long after a change the mean of each half second is for good at most
+// as long as wanted; not ok if it is not by the end.
+func (s *series) settled(from, to, wanted time.Duration) (after time.Duration, ok bool) {
+	const half = 500 * time.Millisecond
 	at := to
-	for at-500*time.Millisecond >= from && s.mean(at-500*time.Millisecond, at) <= 2*steady {
+	for at-half >= from && s.mean(at-half, at) <= wanted {
 		at -= slice
 	}
-	return max(0, at-500*time.Millisecond-from) + slice
+	return max(0, at+slice-half-from), at < to
 }
 
 // phase is a load, and how slow the database is, for some seconds.
@@ -87,43 +87,54 @@ func (b *bench) changes() error {
 const changesHeading = `
 ## Changes
 
-One Reader lives through phases of %s. A change is followed when the mean response stays within twice what it is in the phase's last second.
+A Reader lives through phases of %s; one with K fixed at 4 and one at 8 live through the same, for comparison. A change is followed when the mean response
+stays within twice what the better of these two has in the phase's last second.
 
-| phase | followed after | mean ms in its last second | K at its end |
-|---|---|---|---|
+| phase | followed after | mean ms in its last second | K at its end | K fixed at 4: mean ms | at 8 |
+|---|---|---|---|---|---|
 `
 
 func (b *bench) follow(p *place, capacity float64, phases []phase) error {
-	r, err := p.reader(fulcrum.BackendConfig{}, fulcrum.Policy{})
-	if err != nil {
-		return err
-	}
-	s := &series{begin: time.Now()}
-	ks := make([]int, len(phases))
-	var wg sync.WaitGroup
-	var failed error
-	for i, ph := range phases {
-		p.turns.Store(ph.slow * p.fair)
-		step, err := load.Run(context.Background(), load.Config{
-			Target: s.watch(r), Rate: ph.share * capacity, Duration: phaseTime, Drain: time.Millisecond, Outstanding: 100_000, Seed: uint64(i),
-		})
+	var all []*series
+	for _, cfg := range []fulcrum.BackendConfig{
+		{}, {Tuner: fulcrum.TunerFixed, InFlight: 4}, {Tuner: fulcrum.TunerFixed, InFlight: 8},
+	} {
+		s, err := p.live(cfg, capacity, phases)
 		if err != nil {
-			failed = errors.Join(failed, err)
-			break
+			return err
 		}
-		_ = step
-		ks[i] = r.backend.Stats().InFlight
-	}
-	wg.Wait()
-	p.turns.Store(p.fair)
-	if err := errors.Join(failed, r.close()); err != nil {
-		return err
+		all = append(all, s)
 	}
 	for i, ph := range phases {
 		from, to := time.Duration(i)*phaseTime, time.Duration(i+1)*phaseTime
-		fmt.Fprintf(b.out, "| %s | %.1f s | %s | %d |\n", ph.name, s.settled(from, to).Seconds(), millis(s.mean(to-time.Second, to)), ks[i])
+		last := func(s *series) time.Duration { return s.mean(to-time.Second, to) }
+		after := "not within the phase"
+		if d, ok := all[0].settled(from, to, 2*min(last(all[1]), last(all[2]))); ok {
+			after = fmt.Sprintf("%.1f s", d.Seconds())
+		}
+		fmt.Fprintf(b.out, "| %s | %s | %s | %d | %s | %s |\n", ph.name, after, millis(last(all[0])), all[0].k[i], millis(last(all[1])), millis(last(all[2])))
 	}
 	return nil
+}
+
+// live is a Reader's life through the phases.
+func (p *place) live(cfg fulcrum.BackendConfig, capacity float64, phases []phase) (*series, error) {
+	r, err := p.reader(cfg, fulcrum.Policy{})
+	if err != nil {
+		return nil, err
+	}
+	defer p.turns.Store(p.fair)
+	s := &series{begin: time.Now()}
+	for i, ph := range phases {
+		p.turns.Store(ph.slow * p.fair)
+		if _, err := load.Run(context.Background(), load.Config{
+			Target: s.watch(r), Rate: ph.share * capacity, Duration: phaseTime, Drain: time.Millisecond, Outstanding: 100_000, Seed: uint64(i),
+		}); err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		s.k = append(s.k, r.backend.Stats().InFlight)
+	}
+	return s, r.close()
 }
 
 // watch notes how long each request took, when it came.

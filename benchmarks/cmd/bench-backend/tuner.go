@@ -19,15 +19,13 @@ var (
 
 // figures are what a contender's rounds came to: the medians.
 type figures struct {
-	name          string
-	mean, p99     []time.Duration
-	good          []float64
-	lag           time.Duration
-	k             []int // of the tuner, at the end of each round
-	meanM, p99M   time.Duration
-	goodM         float64
-	config        fulcrum.BackendConfig
-	invalidRounds int
+	name        string
+	config      fulcrum.BackendConfig
+	mean, p99   []time.Duration // of each round
+	good        []float64
+	k           []int // of the tuner, at the end of each round
+	meanM, p99M time.Duration
+	goodM       float64
 }
 
 // tuner compares the tuner with each fixed K, at three loads and two distances.
