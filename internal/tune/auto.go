@@ -21,6 +21,7 @@ const (
 	stepUp         = 1.25 // untried growth, at most
 	smoothing      = 0.4  // weight of a window's inflation
 	binds          = 0.3  // share of arrivals that waited for a slot, or of T that is the keys', from which K is what limits
+	busy           = 0.5  // share of K that is in flight as batches leave, from which their size can mean that K limits
 	fewest         = 3    // batches that say something
 	mostGap        = 64   // windows between two trials, at most
 	stressGap      = 8    // the same while requests are shed
@@ -159,7 +160,7 @@ func (t *auto) decide(o *Observation, why *Why) Name {
 // next chooses K by the level of inflation, or tries more.
 func (t *auto) next(o *Observation, why *Why) Name {
 	k := float64(t.k)
-	binding := t.win.blockedShare(o) > binds || t.line.known && why.Share > binds
+	binding := t.win.blockedShare(o) > binds || t.line.known && why.Share > binds && t.win.meanInFlight() > busy*k
 	full := k
 	if !binding {
 		full = t.win.meanInFlight()
