@@ -47,4 +47,12 @@
 // A [Policy] holds the limits: batches in flight, reserved slots, largest batch,
 // queue lengths. [Reader.SetPolicy] swaps it while requests run. [Reader.Stats]
 // tells what happened and why; [Hooks] tell it as it happens.
+//
+// # One database, several Readers
+//
+// Readers of one database share a [Backend]: its slots, max-min fair, a tuner that
+// finds how many of them the database bears, and a circuit that leaves it alone
+// while it fails ([ErrCircuitOpen]). Under stress its mode changes, and load beyond
+// what can be answered is shed early. Each change has a reason, in
+// [BackendConfig].OnEvent and [Backend.Stats].
 package fulcrum

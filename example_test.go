@@ -134,3 +134,38 @@ func ExampleReader_resolvers() {
 	fmt.Printf("31 resolvers, %d queries, %d keys\n", queries, keys)
 	// Output: 31 resolvers, 2 queries, 4 keys
 }
+
+// Two tables of one database share what it can bear.
+func ExampleNewBackend() {
+	database, err := fulcrum.NewBackend(fulcrum.BackendConfig{
+		Name:    "shop",
+		OnEvent: func(e fulcrum.Event) { fmt.Println(e) }, // such as: circuit closed → open (failures): …
+	})
+	if err != nil {
+		panic(err)
+	}
+	load := fulcrum.FetchMap(func(_ context.Context, ids []int) (map[int]string, error) {
+		names := make(map[int]string, len(ids))
+		for _, id := range ids {
+			names[id] = fmt.Sprint("row ", id)
+		}
+		return names, nil
+	})
+	users, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, string]{Name: "users", Fetch: load, Backend: database})
+	if err != nil {
+		panic(err)
+	}
+	orders, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, string]{Name: "orders", Fetch: load, Backend: database})
+	if err != nil {
+		panic(err)
+	}
+	user, err := users.Get(context.Background(), 7)
+	fmt.Println(user, err)
+	order, err := orders.Get(context.Background(), 8)
+	fmt.Println(order, err)
+	fmt.Println(database.Stats().Modes.Circuit)
+	// Output:
+	// row 7 <nil>
+	// row 8 <nil>
+	// closed
+}
