@@ -6,6 +6,7 @@
 //	fulcrum check -c FILE   compare a configuration with its database
 //	fulcrum bench           measure a service or a database, and how it scales
 //	fulcrum simulate        predict what another load, tuner or database would do
+//	fulcrum analyze         say how a system is used, from its logs, and what to do
 //	fulcrum version         which build this is
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -37,6 +38,7 @@ type cli struct {
 	Check    checkCommand    `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
 	Bench    benchCommand    `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
 	Simulate simulateCommand `cmd:"" help:"Predict response times and throughput in virtual time, with the library's own dispatcher and tuner."`
+	Analyze  analyzeCommand  `cmd:"" help:"Say how a system is really used, from its logs, and what to do about it."`
 	Version  versionCommand  `cmd:"" help:"Say which build this is."`
 }
 
