@@ -47,24 +47,9 @@ func fitSkew(counts []uint32) (Skew, bool) {
 		return Skew{}, false
 	}
 	root := func(z float64) float64 {
-		low, high := 0.0, float64(maxSkew)
-		for range 30 {
-			s := (low + high) / 2
-			if p.score(s) > z {
-				low = s
-			} else {
-				high = s
-			}
-		}
-		return (low + high) / 2
+		return crossing(0, maxSkew, 1e-6, func(s float64) float64 { return z - p.score(s) })
 	}
 	k := Skew{S: root(0), Low: root(1.96), High: root(-1.96)}
-	if k.Low < 1e-6 {
-		k.Low = 0
-	}
-	if k.S < 1e-6 {
-		k.S = 0
-	}
 	k.Misfit = p.misfit(k.S, counts)
 	k.Fits = k.Misfit <= .02+1.63/math.Sqrt(p.seen)
 	return k, true
@@ -89,16 +74,51 @@ func (p spectrum) score(s float64) float64 {
 
 // keys is the number of keys, seen and unseen, that lets expect as many seen.
 func (p spectrum) keys(s float64) float64 {
-	low, high := math.Log(p.seen), math.Log(p.seen*1e4)
-	for range 30 {
-		mid := (low + high) / 2
-		if p.expectSeen(s, math.Exp(mid)) < p.seen {
-			low = mid
+	low := math.Log(p.seen)
+	return math.Exp(crossing(low, low+10, 1e-9, func(x float64) float64 { return p.expectSeen(s, math.Exp(x)) - p.seen }))
+}
+
+// crossing is where a rising function crosses 0, by false position (the Illinois
+// variant), or the end nearest to it.
+func crossing(low, high, within float64, f func(float64) float64) float64 {
+	a, b := f(low), f(high)
+	switch {
+	case a >= 0:
+		return low
+	case b <= 0:
+		return high
+	}
+	side := 0
+	for range 60 {
+		x := (low*b - high*a) / (b - a)
+		if high-low < within {
+			return x
+		}
+		y := f(x)
+		if math.Abs(y) < 1e-9*(1+math.Abs(a)+math.Abs(b)) || y == 0 {
+			return x
+		}
+		if y < 0 {
+			if x-low < within/4 && side < 0 {
+				return x
+			}
+			low, a = x, y
+			if side < 0 {
+				b /= 2
+			}
+			side = -1
 		} else {
-			high = mid
+			if high-x < within/4 && side > 0 {
+				return x
+			}
+			high, b = x, y
+			if side > 0 {
+				a /= 2
+			}
+			side = 1
 		}
 	}
-	return math.Exp(low)
+	return (low + high) / 2
 }
 
 // means are the expectations of requests per key, and how many keys have them.

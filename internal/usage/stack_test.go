@@ -140,7 +140,7 @@ func TestBoundedKeys(t *testing.T) {
 			t.Errorf("top key %d is %+v, in truth %+v", i, got, want)
 		}
 	}
-	if e := curveError(exact, bounded); e > .03 {
+	if e := curveError(exact, bounded); e > .05 {
 		t.Errorf("mean absolute error of the curve %v", e)
 	}
 }

@@ -51,15 +51,16 @@ func headSkew(counts []uint32) (s, misfit float64, ok bool) {
 	return s, misfit, true
 }
 
-// ranks are 1 to n in bins: the first thousand each its own, then bins of 1 %.
+// ranks are 1 to n in bins: the first hundreds each its own, then bins of 2 %, at
+// whose middles a power of the rank is within 0.01 % of its mean.
 type ranks struct{ log, n []float64 }
 
 func newRanks(n float64) ranks {
 	var r ranks
 	for from := 1.0; from <= n; {
 		width := 1.0
-		if from > 1000 {
-			width = math.Floor(from / 100)
+		if from > 200 {
+			width = math.Floor(from / 50)
 		}
 		width = min(width, math.Floor(n)-from+1)
 		r.log = append(r.log, math.Log(from+(width-1)/2))
