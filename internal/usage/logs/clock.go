@@ -40,7 +40,8 @@ func two(a, b byte) (int, bool) {
 	return int(a-'0')*10 + int(b-'0'), a-'0' <= 9 && b-'0' <= 9
 }
 
-func inRange(t time.Time) bool { return t.Year() > 1700 && t.Year() < 2250 }
+// inRange keeps times, and what is added to them, within int64 nanoseconds.
+func inRange(t time.Time) bool { return t.Year() >= 1900 && t.Year() < 2250 }
 
 // any reads what times in logs look like: those of common logs, ISO 8601 and RFC 3339
 // with or without a zone (UTC then), or a number since 1970 in seconds, ms, µs or ns.

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/fulcrum-data/fulcrum/internal/usage"
@@ -15,7 +16,8 @@ type csv struct {
 	names    mapping
 	columns  []field
 	begun    bool
-	lines    []byte   // of a value that goes on
+	open     bool     // a value goes on
+	lines    []byte   // with such values
 	values   [][]byte // of the line
 	postgres *pgLog
 }
@@ -23,20 +25,22 @@ type csv struct {
 const maxCSVLine = 1 << 20
 
 func (c *csv) parse(line []byte, r *usage.Record) outcome {
-	if len(c.lines) > 0 || bytes.Count(line, []byte(`"`))%2 == 1 {
+	odd := bytes.Count(line, []byte(`"`))%2 == 1
+	if c.open || odd {
 		if len(c.lines)+len(line) > maxCSVLine {
-			c.lines = c.lines[:0]
+			c.open, c.lines = false, c.lines[:0]
 			return broken
 		}
-		if len(c.lines) > 0 {
+		if c.open {
 			c.lines = append(c.lines, '\n')
+		} else {
+			c.lines = c.lines[:0]
 		}
 		c.lines = append(c.lines, line...)
-		if bytes.Count(c.lines, []byte(`"`))%2 == 1 {
+		if c.open = c.open != odd; c.open {
 			return passed
 		}
 		line = c.lines
-		defer func() { c.lines = c.lines[:0] }()
 	}
 	c.split(line)
 	if !c.begun {
@@ -107,6 +111,9 @@ func (c *csv) header() bool {
 		c.columns[i] = c.names.named(string(v))
 		known = known || c.columns[i] != unknown
 	}
+	if i := slices.IndexFunc(c.values, func(v []byte) bool { return string(v) == "query" }); i >= 0 && slices.Contains(c.columns, timesField) {
+		c.columns[i] = pathField // of pg_stat_statements, where it is the statement
+	}
 	if known && (len(c.values) == 0 || !c.isTime(c.values[0])) {
 		return true
 	}
@@ -163,7 +170,7 @@ var (
 )
 
 func (*pgLog) record(c *csv, r *usage.Record) outcome {
-	if len(c.values) < pgColumns || !c.set(r, timeField, c.values[pgTime]) {
+	if !isPGLog(c.values) || !c.set(r, timeField, c.values[pgTime]) {
 		return broken
 	}
 	client := c.values[pgClient]

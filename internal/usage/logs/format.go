@@ -171,7 +171,7 @@ func (o Options) try(format string, lines [][]byte) detected {
 		case broken:
 			all++
 		case passed:
-			if format == "pg-csvlog" {
+			if c, ok := p.(*csv); ok && format == "pg-csvlog" && !c.open {
 				good++ // it has the columns; that is rare enough
 				all++
 			}

@@ -148,7 +148,6 @@ type w3c struct {
 	filler
 	names   mapping
 	columns []field
-	tabs    bool
 }
 
 func (w *w3c) parse(line []byte, r *usage.Record) outcome {

@@ -142,14 +142,9 @@ func (t *template) parse(line []byte, r *usage.Record) outcome {
 		case len(p.behind) == 0:
 			line = nil
 		default:
-			end := bytes.Index(line, p.behind)
+			end := p.end(line)
 			if end < 0 {
 				return broken
-			}
-			if p.behind[0] == '"' {
-				if end = closing(line); end < 0 || !bytes.HasPrefix(line[end:], p.behind) {
-					return broken
-				}
 			}
 			value, line = line[:end], line[end+len(p.behind):]
 		}
@@ -159,4 +154,23 @@ func (t *template) parse(line []byte, r *usage.Record) outcome {
 	}
 	t.end(r)
 	return usable(true, r)
+}
+
+// leastBytes are lengths of values in which there is a space.
+var leastBytes = map[string]int{"time_local": 26, "t": 28}
+
+// end is where the field's value ends: before the text behind it. One between quotes
+// ends at the first that has no \ before it.
+func (p *part) end(line []byte) int {
+	if p.behind[0] == '"' {
+		if end := closing(line); end >= 0 && bytes.HasPrefix(line[end:], p.behind) {
+			return end
+		}
+		return -1
+	}
+	from := min(leastBytes[p.name], len(line))
+	if end := bytes.Index(line[from:], p.behind); end >= 0 {
+		return from + end
+	}
+	return -1
 }
