@@ -38,6 +38,9 @@ const hot = 1 << 31
 // hotKeys bounds the hot ones: at most one in so many of those that are followed.
 const hotKeys = 8
 
+// maxWeight keeps sums of weights within 32 bits.
+const maxWeight = 1 << 20
+
 func newStack(exact uint64, maxKeys int) stack {
 	return stack{exact: exact, maxKeys: maxKeys, limit: math.MaxUint64, weight: 1}
 }
@@ -51,7 +54,7 @@ func (s *stack) ask(t *table, e *entry) {
 		s.sampled = true
 		s.thin(t)
 	}
-	isHot := s.sampled && uint64(e.seen())*uint64(s.maxKeys) > hotKeys*s.refs
+	isHot := s.isHot(e)
 	if e.hash > s.limit && !isHot && e.pos == 0 {
 		return
 	}
@@ -89,6 +92,11 @@ func (s *stack) ask(t *table, e *entry) {
 	}
 }
 
+// isHot holds for at most maxKeys/hotKeys keys at a time.
+func (s *stack) isHot(e *entry) bool {
+	return s.sampled && uint64(e.seen())*uint64(s.maxKeys) > hotKeys*s.refs
+}
+
 // forget takes a key's last moment away.
 func (s *stack) forget(e *entry) { s.move(e.pos&^hot, -s.weightOf(e)) }
 
@@ -118,13 +126,16 @@ func (s *stack) move(pos uint32, by int32) {
 
 // thin follows fewer keys, until they are at most half of what is allowed.
 func (s *stack) thin(t *table) {
-	for s.live > s.maxKeys/2 && s.weight < 1<<24 {
+	for s.live > s.maxKeys/2 && s.weight < maxWeight {
 		s.limit /= 2
 		s.weight *= 2
 		s.live = 0
 		t.each(func(e *entry) {
-			if e.hash > s.limit && e.pos&hot == 0 {
-				e.pos = 0
+			if !s.isHot(e) {
+				e.pos &^= hot
+				if e.hash > s.limit {
+					e.pos = 0
+				}
 			}
 			if e.pos != 0 {
 				s.live++

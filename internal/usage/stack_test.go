@@ -173,3 +173,21 @@ func TestTopKeysAreExact(t *testing.T) {
 		}
 	}
 }
+
+// Keys that were hot once and are no longer do not crowd out the sample.
+func TestHotKeysCool(t *testing.T) {
+	k := keysetOf(Config{ExactReferences: leastSampled, SampledKeys: 1000})
+	var keys []uint64
+	for phase := range uint64(40) {
+		for i := range uint64(20_000) {
+			keys = append(keys, phase*1000+i%1000)
+		}
+	}
+	refer(k, keys)
+	if k.stack.live > 1000 || k.stack.weight > 256 {
+		t.Errorf("follows %d keys, each of which stands for %d", k.stack.live, k.stack.weight)
+	}
+	if got, want := k.stack.missRatio(1300, float64(k.count())), .05; math.Abs(got-want) > .02 {
+		t.Errorf("miss ratio %v, want %v", got, want)
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"math"
 	"strconv"
 	"time"
-
-	"github.com/fulcrum-data/fulcrum/internal/usage"
 )
 
 // clock reads times. Neighbouring lines mostly share their hour, which it remembers.
@@ -129,26 +127,23 @@ func sinceEpoch(t []byte) (ns int64, ok bool) {
 		return 0, false
 	}
 	if n, err := strconv.ParseInt(string(t), 10, 64); err == nil {
-		switch {
-		case n < -1e11 || n == usage.NoTime:
+		switch { // up to the year 2255, whatever the unit
+		case n < -9e9:
 			return 0, false
-		case n < 1e11:
-			if n > math.MaxInt64/1_000_000_000 {
-				return 0, false
-			}
+		case n < 9e9:
 			return n * 1e9, true
-		case n < 1e14:
+		case n < 9e12:
 			return n * 1e6, true
-		case n < 1e17:
+		case n < 9e15:
 			return n * 1e3, true
 		}
 		return n, true
 	}
 	f, err := strconv.ParseFloat(string(t), 64)
-	if err != nil || !(math.Abs(f) < 9e9) {
-		if err != nil || !(f >= 1e11 && f < 9e12) {
-			return 0, false
-		}
+	switch {
+	case err != nil || !(f > -9e9 && f < 9e12):
+		return 0, false
+	case f >= 9e9:
 		f /= 1e3
 	}
 	whole, part := math.Modf(f)
