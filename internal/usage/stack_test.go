@@ -187,7 +187,7 @@ func TestHotKeysCool(t *testing.T) {
 	if k.stack.live > 1000 || k.stack.weight > 256 {
 		t.Errorf("follows %d keys, each of which stands for %d", k.stack.live, k.stack.weight)
 	}
-	if got, want := k.stack.missRatio(1300, float64(k.count())), .05; math.Abs(got-want) > .02 {
+	if got, want := k.stack.missRatio(2500, float64(k.count())), .05; math.Abs(got-want) > .02 {
 		t.Errorf("miss ratio %v, want %v", got, want)
 	}
 }
