@@ -36,7 +36,8 @@ type analyzeCommand struct {
 	Cores int           `help:"Cores of the database." default:"2"`
 	Times float64       `help:"How many times the load: what would be advised if there were ten times as much?" default:"1"`
 
-	JSON bool `help:"Print the report as JSON and nothing else." name:"json"`
+	JSON bool   `help:"Print the report as JSON and nothing else." name:"json"`
+	HTML string `help:"Write a page with plots, which needs nothing else." placeholder:"FILE" name:"html"`
 
 	key usage.KeyTemplate
 }
@@ -81,6 +82,11 @@ func (c *analyzeCommand) Run(t terminal) error {
 		return fmt.Errorf("analyze: %w", err)
 	}
 	report := reportOf(a, all)
+	if c.HTML != "" {
+		if err := writeUsagePage(c.HTML, strings.Join(c.Files, ", "), report); err != nil {
+			return fmt.Errorf("analyze: --html: %w", err)
+		}
+	}
 	if c.JSON {
 		e := json.NewEncoder(t.stdout)
 		e.SetEscapeHTML(false)

@@ -2,14 +2,26 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/usage"
+	"github.com/fulcrum-data/fulcrum/internal/usage/page"
 )
+
+// writeUsagePage writes the report as a page.
+func writeUsagePage(name, logs string, r *usage.Report) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(page.Write(file, "Usage: "+logs, r), file.Close())
+}
 
 // usagePrinter writes a report that fits a screen: a paragraph for each question.
 type usagePrinter struct {
