@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-instrument bench-rivals bench-tuner fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-instrument bench-rivals bench-tuner bench-usage fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-tuner: ## simulate the tuner and its rivals (ten minutes); writes docs/res
 
 bench-backend: ## measure tuner, overload and urgent requests on PostgreSQL (half an hour); writes docs/results/backend.md
 	cd benchmarks && $(GO) run ./cmd/bench-backend -o ../docs/results/backend.md -plot ../docs/results/overload.svg
+
+bench-usage: ## read logs beside GoAccess; writes docs/results/usage.md
+	cd benchmarks && $(GO) run ./cmd/bench-usage -o ../docs/results/usage.md
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s), stop at the first finding
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/fulcrum-data/fulcrum/internal/config"
 	"github.com/fulcrum-data/fulcrum/internal/usage"
 )
 
@@ -222,5 +224,29 @@ func TestAnalyzeRefuses(t *testing.T) {
 		if code, _, stderr := try(t.Context(), "analyze", file); code != exitFailed || !strings.Contains(stderr, want) {
 			t.Errorf("%s: code %d, %s", file, code, stderr)
 		}
+	}
+}
+
+// What is advised can be put into a configuration as it stands.
+func TestAdviceIsConfiguration(t *testing.T) {
+	var trace strings.Builder
+	for i := range 200_000 {
+		fmt.Fprintf(&trace, "%.5f,/users/%d\n", float64(i)/20_000, i)
+	}
+	file := filepath.Join(t.TempDir(), "trace.csv")
+	if err := os.WriteFile(file, []byte(trace.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := try(t.Context(), "analyze", file, "--format", "csv", "--field", "1=time", "--field", "2=path", "--rtt", "1ms", "--html", file+".html")
+	_, advice, ok := strings.Cut(stdout, "\n\n")
+	if code != exitDone || !ok || !strings.Contains(advice, "\npolicy:\n") {
+		t.Fatalf("code %d: %s%s", code, stdout, stderr)
+	}
+	text := "store: sqlite:x.db\nresources: {users: {table: users, key: id, columns: [id]}}\n" + advice
+	if _, err := config.Parse("fulcrum.yaml", []byte(text), func(string) (string, bool) { return "", false }); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if html, err := os.ReadFile(file + ".html"); err != nil || !strings.Contains(string(html), "policy:") {
+		t.Errorf("%v", err)
 	}
 }

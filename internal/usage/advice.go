@@ -19,6 +19,7 @@ const (
 	busyReplica   = .7  // use of the database at the peak, with what is advised before
 	leastRequests = 1000
 	leastLeft     = 20 // callers who left
+	largestBatch  = 200
 )
 
 // advise looks at the busiest minute first: where the database is idle, nothing is
@@ -96,8 +97,7 @@ type peakLoad struct {
 	batch    float64 // rows per query
 	response time.Duration
 	plain    float64 // use of the database with a query for each request
-	shared   float64 // use with shared queries
-	shed     float64
+	full     float64 // use with batches as large as they may become
 }
 
 // simulate replays the busiest minute, of which a cache answers a share at random.
@@ -118,7 +118,7 @@ func (a *Analyzer) simulate(c *company, hits float64) (p peakLoad, ok bool) {
 		return p, false
 	}
 	span := time.Duration(float64(arrivals[len(arrivals)-1]-arrivals[0])/a.cfg.Times) + 1
-	tuner, err := tune.New(tune.Config{Kind: tune.Auto, MaxInFlight: 64, MaxBatch: 200})
+	tuner, err := tune.New(tune.Config{Kind: tune.Auto, MaxInFlight: 64, MaxBatch: largestBatch})
 	if err != nil {
 		return p, false
 	}
@@ -133,10 +133,8 @@ func (a *Analyzer) simulate(c *company, hits float64) (p peakLoad, ok bool) {
 	}
 	p.rate = float64(len(trace)) / span.Seconds()
 	p.batch, p.response = res.KeysPerBatch(), res.Response.Quantile(.95)
-	cost := float64(b.PerBatch)/p.batch + float64(b.PerKey)
 	p.plain = p.rate * float64(b.PerBatch+b.PerKey) / 1e9 / float64(b.Cores)
-	p.shared = p.rate * cost / 1e9 / float64(b.Cores)
-	p.shed = float64(res.Shed) / float64(res.Good+res.Shed)
+	p.full = p.rate / b.Capacity(largestBatch)
 	return p, true
 }
 
@@ -161,24 +159,23 @@ func (a *Analyzer) adviseLoad(r *Report, c *company, hits float64, idle string) 
 	default:
 		r.notAdvised("batching", evidence, "no gain: requests come alone")
 	}
-	use := min(p.plain, p.shared)
-	evidence = fmt.Sprintf("a database with %d cores would be busy %.1f %% of the busiest minute (%.1f %% with a query for each request)", a.cfg.Backend.Cores, 100*use, 100*p.plain)
-	if use > busyReplica {
-		n := int(math.Ceil(use / busyReplica))
-		r.advised("replicas", fmt.Sprint(n-1), evidence, fmt.Sprintf("%.0f %% busy each", 100*use/float64(n)))
-	} else {
+	evidence = fmt.Sprintf("in the busiest minute a database with %d cores is %.3g %% busy with full batches, %.3g %% with a query for each request", a.cfg.Backend.Cores, 100*p.full, 100*p.plain)
+	if p.full <= busyReplica {
 		r.notAdvised("replicas", evidence, "no gain yet")
+		return
 	}
+	n := int(math.Ceil(p.full / busyReplica))
+	r.advised("replicas", fmt.Sprint(n-1), evidence, fmt.Sprintf("%.0f %% busy each, the primary included", 100*p.full/float64(n)))
 }
 
 // maxBatchFor leaves room above the mean batch of the peak minute, in round numbers.
 func maxBatchFor(mean float64) int {
-	for _, n := range []int{20, 50, 100, 200} {
+	for _, n := range []int{20, 50, 100} {
 		if 8*mean <= float64(n) {
 			return n
 		}
 	}
-	return 200
+	return largestBatch
 }
 
 // adviseSLO asks to answer before 5 % have left.

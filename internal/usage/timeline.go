@@ -47,6 +47,12 @@ func (m *moments) add(n uint64) {
 	m.most = max(m.most, n)
 }
 
+// drop takes a window's count out again, but not out of the peak.
+func (m *moments) drop(n uint64) {
+	m.sum -= float64(n)
+	m.squares -= float64(n) * float64(n)
+}
+
 // dispersion is the variance of n windows' counts by their mean: 1 for a Poisson
 // process, more for bursts.
 func (m *moments) dispersion(n float64) (float64, bool) {
@@ -137,11 +143,36 @@ func (l *timeline) shape() shape {
 	for i, w := range windows {
 		s.most[i] = all[i].most
 		first, last := floorDiv(l.from, int64(w)), floorDiv(l.to, int64(w))
-		if d, ok := all[i].dispersion(float64(last - first + 1)); ok {
+		n := last - first + 1
+		if n > 2 { // windows that are not whole would pass for a lull
+			if (l.to+1)%int64(w) != 0 {
+				all[i].drop(l.within(last*int64(w), w))
+				n--
+			}
+			if l.from%int64(w) != 0 {
+				all[i].drop(l.within(first*int64(w), w))
+				n--
+			}
+		}
+		if d, ok := all[i].dispersion(float64(n)); ok {
 			s.dispersion[i] = &d
 		}
 	}
 	return s
+}
+
+// within is how many requests a window has, if its hour is kept.
+func (l *timeline) within(from int64, length int) (n uint64) {
+	id := floorDiv(from, chunkSeconds)
+	c := l.chunks[id]
+	if c == nil {
+		return 0
+	}
+	at := int(from - id*chunkSeconds)
+	for _, k := range c[at : at+length] {
+		n += uint64(k)
+	}
+	return n
 }
 
 // eachSecond tells the seconds with requests that are kept, in order.

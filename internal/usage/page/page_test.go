@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,9 +73,9 @@ func TestFigures(t *testing.T) {
 				for _, a := range e.Attr {
 					switch a.Name.Local {
 					case "cx":
-						fmt.Sscan(a.Value, &x)
+						x, _ = strconv.ParseFloat(a.Value, 64)
 					case "cy":
-						fmt.Sscan(a.Value, &y)
+						y, _ = strconv.ParseFloat(a.Value, 64)
 					}
 				}
 				if x < left-.1 || x > width-right+.1 || y < top-.1 || y > height-below+.1 {

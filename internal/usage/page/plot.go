@@ -87,13 +87,10 @@ func (p plot) grid(b *strings.Builder, most float64) {
 	if p.bars {
 		return
 	}
-	const ticks = 5
+	ticks := min(5, len(p.points))
 	for i := range ticks {
-		q := p.points[i*(len(p.points)-1)/(ticks-1)]
+		q := p.points[i*(len(p.points)-1)/max(1, ticks-1)]
 		fmt.Fprintf(b, `<text class="axis" x="%.1f" y="%g" text-anchor="middle">%s</text>`, p.xAt(q.x), height-below+16, html.EscapeString(p.unit(q.x)))
-		if len(p.points) < ticks {
-			return
-		}
 	}
 }
 
@@ -138,6 +135,9 @@ func short(v float64) string {
 		return strconv.FormatFloat(v/1e6, 'g', 3, 64) + " M"
 	case v >= 1e4:
 		return strconv.FormatFloat(v/1e3, 'g', 3, 64) + " k"
+	}
+	if v >= 1e3 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }
