@@ -19,7 +19,8 @@ const (
 	busyReplica   = .7  // use of the database at the peak, with what is advised before
 	leastRequests = 1000
 	leastLeft     = 20 // callers who left
-	largestBatch  = 200
+	largestBatch  = 200 // keys, the default of a policy
+	slots         = 4   // batches in flight, the default of a policy
 )
 
 // advise looks at the busiest minute first: where the database is idle, nothing is
@@ -118,7 +119,7 @@ func (a *Analyzer) simulate(c *company, hits float64) (p peakLoad, ok bool) {
 		return p, false
 	}
 	span := time.Duration(float64(arrivals[len(arrivals)-1]-arrivals[0])/a.cfg.Times) + 1
-	tuner, err := tune.New(tune.Config{Kind: tune.Auto, MaxInFlight: 64, MaxBatch: largestBatch})
+	tuner, err := tune.New(tune.Config{Kind: tune.Fixed, InFlight: slots, MaxBatch: largestBatch})
 	if err != nil {
 		return p, false
 	}

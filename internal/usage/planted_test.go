@@ -11,13 +11,13 @@ import (
 )
 
 // Truths are planted in made-up traffic; intervals of 95 % must hold them 95 % of the
-// time. make test-long tries 1,000 seeds each, make test 30.
+// time. make test-long tries 1,000 seeds each, make test 20.
 
 func seeds() int {
 	if os.Getenv("FULCRUM_LONG") != "" {
 		return 1000
 	}
-	return 30
+	return 20
 }
 
 // coverage counts how often an interval held the truth, and how wide it was.
