@@ -20,7 +20,9 @@ import (
 
 // analyzeCommand is fulcrum analyze.
 type analyzeCommand struct {
-	Files []string `arg:"" name:"file" help:"Logs, compressed or not (gzip, xz, bzip2, zstd, tar). - is standard input."`
+	Files []string      `arg:"" optional:"" name:"file" help:"Logs, compressed or not (gzip, xz, bzip2, zstd, tar). - is standard input."`
+	Live  string        `help:"Instead: the admin listener of a running gateway whose configuration has usage: true." placeholder:"URL"`
+	For   time.Duration `help:"How long it is listened to; Ctrl-C ends it sooner." default:"1m"`
 
 	Format       string   `help:"Format of the logs: auto, combined, common, ltsv, json, iis, csv, openstack, envoy, pg-csvlog, pg-stat-statements, trace:int32be, trace:int64be, trace:start-count or trace:counts." default:"auto"`
 	FormatString string   `help:"Instead: the format string of nginx, Envoy or Apache." placeholder:"S"`
@@ -39,7 +41,8 @@ type analyzeCommand struct {
 	JSON bool   `help:"Print the report as JSON and nothing else." name:"json"`
 	HTML string `help:"Write a page with plots, which needs nothing else." placeholder:"FILE" name:"html"`
 
-	key usage.KeyTemplate
+	key  usage.KeyTemplate
+	live string // URL of the stream
 }
 
 // Validate refuses what cannot be analysed; kong calls it.
@@ -50,7 +53,14 @@ func (c *analyzeCommand) Validate() (err error) {
 	if c.key, err = usage.ParseKeyTemplate(c.KeyTemplate); err != nil {
 		return fmt.Errorf("--key-template: %w", err)
 	}
+	if c.live, err = liveURL(c.Live); err != nil {
+		return fmt.Errorf("--live: %w", err)
+	}
 	switch {
+	case (c.Live == "") == (len(c.Files) == 0):
+		return errors.New("name logs, or a gateway with --live")
+	case c.For <= 0:
+		return fmt.Errorf("--for: %v is not over 0", c.For)
 	case c.ApdexThreshold <= 0:
 		return fmt.Errorf("--apdex-threshold: %v is not over 0", c.ApdexThreshold)
 	case c.A < 0 || c.B < 0 || c.A+c.B == 0:
@@ -72,6 +82,10 @@ func (c *analyzeCommand) options() logs.Options {
 // Run reads the logs and prints what they say.
 func (c *analyzeCommand) Run(t terminal) error {
 	all, err := c.inputs()
+	if c.live != "" {
+		all, err = c.listen(t.ctx)
+		t.ctx = context.WithoutCancel(t.ctx) // what was heard until then is told
+	}
 	if err != nil {
 		return fmt.Errorf("analyze: %w", err)
 	}
@@ -192,7 +206,7 @@ func reportOf(a *usage.Analyzer, all []*input) *usage.Report {
 }
 
 func (c *analyzeCommand) readOne(ctx context.Context, in *input, a *usage.Analyzer, watch *reading) error {
-	if in.name != "-" {
+	if in.name != "-" && c.live == "" {
 		again, err := c.open(in.name)
 		if err != nil {
 			return err

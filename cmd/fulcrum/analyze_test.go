@@ -176,7 +176,7 @@ func TestAnalyzeSeveralLogs(t *testing.T) {
 
 func TestAnalyzeUsage(t *testing.T) {
 	for _, c := range []struct{ args, stderr string }{
-		{"", "expected"},
+		{"", "name logs, or a gateway with --live"},
 		{"x --format magic", "magic"},
 		{"x --format csv --format-string $time", "not both"},
 		{"x --format-string $a$time_local", "nothing separates"},

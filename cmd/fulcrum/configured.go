@@ -54,7 +54,7 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 	}
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo,
+		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage,
 		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
 	}, nil
@@ -62,7 +62,7 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Resources": "resources",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Resources": "resources",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Regions   []region.Region       // with policies of their own, in the file's order
 	Proxies   []netip.Prefix        // whose CDN headers are believed
 	GeoIP     string                // file of a MaxMind database; empty: none
+	Usage     bool                  // requests are looked at, for advice
 	Limits    Limits                // of requests
 	Scope     Scope                 // row-level security; the zero Scope means none
 	Log       Log                   // what is logged and how

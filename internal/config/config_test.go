@@ -65,7 +65,7 @@ func TestExampleDefaults(t *testing.T) {
 	}
 	full := string(text)
 	for _, line := range []string{"insecure: ", "pool: ", "policy:", "  mode: ", "  max_batch: ", "  linger: ", "  max_queued: ",
-		"  max_waiters: ", "tuner:", "  kind: ", "  min_in_flight: ", "  reserved: ", "  prefer: ", "stress:", "  slow_at: ", "  call_timeout: ", "  circuit: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
+		"  max_waiters: ", "tuner:", "  kind: ", "  min_in_flight: ", "  reserved: ", "  prefer: ", "stress:", "  slow_at: ", "  call_timeout: ", "  circuit: ", "usage: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
 		if strings.Count(full, "\n# "+line) != 1 {
 			t.Errorf("no line %q", line)
 		}
@@ -107,6 +107,7 @@ regions:
   default: {}
 trusted_proxies: [10.0.0.0/8, "::1"]
 geoip: a.mmdb
+usage: true
 limits: {keys: "${KEYS}", body: 2MiB, header: 4096, timeout: 1m30s, shutdown: 2s}
 scope: {setting: app.tenant, from: token}
 log: {level: debug, format: json}
@@ -132,7 +133,7 @@ resources:
 			{Name: "east", Policy: region.Policy{Mode: fulcrum.ModeLatency, MaxBatch: 9, Linger: 3 * time.Millisecond, SLO: region.SLO{Percentile: 95, Target: time.Second}}, Areas: []region.Area{"DE", "US-CA", "fly:fra"}},
 			{Name: "default"},
 		},
-		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, GeoIP: "a.mmdb",
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, GeoIP: "a.mmdb", Usage: true,
 		Limits: Limits{77, 2 << 20, 4096, 90 * time.Second, 2 * time.Second},
 		Scope:  Scope{"app.tenant"}, Log: Log{"debug", "json"},
 		Resources: []store.Resource{

@@ -24,6 +24,7 @@ func (c *Config) read(v value) {
 		field{name: "policy", read: c.readPolicy},
 		field{name: "tuner", read: c.readTuner},
 		field{name: "stress", read: c.readStress},
+		field{name: "usage", read: intoBool(&c.Usage)},
 		field{name: "limits", read: c.readLimits},
 		field{name: "scope", read: c.readScope},
 		field{name: "log", read: c.readLog},

@@ -58,6 +58,9 @@ type Config struct {
 	// Default 16 KiB, between 1 KiB and 1 MiB.
 	MaxHeader int
 
+	// Usage has the gateway take note of its requests, for /api/v1/usage. Default false.
+	Usage bool
+
 	// Version is told by /api/v1/stats. Default "unknown".
 	Version string
 	// Log gets what went wrong inside. Default slog.Default().

@@ -100,7 +100,7 @@ func (g *Gateway) handle(f func(*exchange)) http.Handler {
 		x := exchanges.Get().(*exchange)
 		*x = exchange{g: g, live: g.live.Load(), w: w, r: r, parts: x.parts[:0], buf: x.buf[:0], timing: x.timing[:0], wait: lazy{spare: x.wait.spare}}
 		var begin time.Time
-		if g.debug {
+		if g.debug || g.tap != nil {
 			begin = time.Now()
 		}
 		defer func() {
@@ -109,6 +109,9 @@ func (g *Gateway) handle(f func(*exchange)) http.Handler {
 			}
 		}()
 		f(x)
+		if g.tap != nil && !x.uncounted {
+			g.tap.note(x, begin)
+		}
 		if g.debug {
 			x.log(begin)
 		}

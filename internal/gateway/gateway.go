@@ -32,6 +32,7 @@ type Gateway struct {
 	watch    *watch.Watch // of the requests that wait
 	read     atomic.Int64 // when the database answered last, in ns since started
 	monitor  monitor
+	tap      *tap // nil unless usage is looked at
 
 	reloading sync.Mutex // guards what follows
 	readers   map[place]opened
@@ -56,6 +57,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		tables: make(map[string]store.Table, len(cfg.Resources)), readers: make(map[place]opened),
 	}
 	g.monitor.init(g.started)
+	if cfg.Usage {
+		g.tap = newTap(g.started)
+	}
 	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
 	backend := cfg.Backend
 	backend.OnEvent, backend.OnDecision = g.onEvent, g.onDecision
@@ -187,6 +191,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.closeOnce.Do(func() {
 		g.watch.Close()
 		g.monitor.close()
+		if g.tap != nil {
+			g.tap.lines.Close()
+		}
 		close(g.ended)
 	})
 	return errors.Join(err, g.admin.shutdown(ctx))

@@ -114,6 +114,9 @@ func (g *Gateway) observe() (stop func()) {
 			}
 		}
 	})
+	if g.tap != nil {
+		wg.Go(func() { g.tap.run(ctx) })
+	}
 	return func() {
 		cancel()
 		wg.Wait()

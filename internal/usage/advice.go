@@ -18,7 +18,7 @@ const (
 	leastUse      = .05 // use of the database in the busiest minute, with a query for each request
 	busyReplica   = .7  // use of the database at the peak, with what is advised before
 	leastRequests = 1000
-	leastLeft     = 20 // callers who left
+	leastLeft     = 20  // callers who left
 	largestBatch  = 200 // keys, the default of a policy
 	slots         = 4   // batches in flight, the default of a policy
 )
