@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 	g, _ := start(t, cfg)
 	client := newClient(t)
 	lines := make(chan string, 1000)
-	res, err := client.Get("http://" + g.AdminAddr() + "/api/v1/usage/stream")
+	res, err := client.Get("http://" + g.AdminAddr() + "/api/v1/usage/stream") //nolint:bodyclose // it is, below
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // comes near the best fixed setting, overload that is refused instead of suffered,
 // urgent requests that are kept quick, and changes that are followed.
 //
-//	go run ./cmd/bench-backend [-only tuner,overload,urgent,changes] [-rounds 3] [-o FILE] [-plot FILE]
+//	go run ./cmd/bench-backend [-only tuner,overload,urgent,changes] [-rounds 2] [-o FILE] [-plot FILE]
 package main
 
 import (
@@ -36,7 +36,7 @@ type bench struct {
 
 func main() {
 	only := flag.String("only", "", "parts to run, with commas between; all without it")
-	rounds := flag.Int("rounds", 3, "rounds, in each of which every contender runs once")
+	rounds := flag.Int("rounds", 2, "rounds, in each of which every contender runs once")
 	file := flag.String("o", "", "write what is printed to this file as well")
 	plot := flag.String("plot", "", "draw the overload to this SVG file")
 	flag.Parse()
