@@ -149,7 +149,7 @@ func (a *Analyzer) adviseLoad(r *Report, c *company, hits float64, idle string) 
 	if hits > 0 {
 		behind = " behind the cache"
 	}
-	evidence := fmt.Sprintf("the busiest minute has %.3g requests/s%s; replayed, %.3g share a query", p.rate, behind, p.batch)
+	evidence := fmt.Sprintf("the busiest minute has %s requests/s%s; replayed, %.3g share a query", rounded(p.rate), behind, p.batch)
 	switch {
 	case idle != "":
 		r.notAdvised("batching", evidence, idle)
@@ -160,7 +160,7 @@ func (a *Analyzer) adviseLoad(r *Report, c *company, hits float64, idle string) 
 	default:
 		r.notAdvised("batching", evidence, "no gain: requests come alone")
 	}
-	evidence = fmt.Sprintf("in the busiest minute a database with %d cores is %.3g %% busy with full batches, %.3g %% with a query for each request", a.cfg.Backend.Cores, 100*p.full, 100*p.plain)
+	evidence = fmt.Sprintf("in the busiest minute a database with %d cores is %s %% busy with full batches, %s %% with a query for each request", a.cfg.Backend.Cores, rounded(100*p.full), rounded(100*p.plain))
 	if p.full <= busyReplica {
 		r.notAdvised("replicas", evidence, "no gain yet")
 		return
@@ -195,6 +195,14 @@ func (r *Report) adviseSLO() {
 		return
 	}
 	r.advised("slo.p99", fmt.Sprintf("%.3gs", limit), evidence, "at most 5 % of those who wait longest leave")
+}
+
+// rounded has three digits, or all before the point.
+func rounded(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // built are the settings that a configuration may hold; the others are told as

@@ -144,6 +144,7 @@ func (s *Source) Each(ctx context.Context, add func(*usage.Record), tell func())
 
 func (s *Source) eachLine(ctx context.Context, take func([]byte, *usage.Record) outcome, tell func()) error {
 	var r usage.Record
+	quoted, _ := s.parser.(*csv) // within quotes, empty lines count
 	for {
 		line, err := s.in.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
@@ -151,7 +152,7 @@ func (s *Source) eachLine(ctx context.Context, take func([]byte, *usage.Record) 
 			line = bytes.Clone(line[:shownBytes+1])
 			err = s.skipLine()
 		}
-		if end := trimmed(line); len(end) > 0 {
+		if end := trimmed(line); len(end) > 0 || quoted != nil && quoted.open && len(line) > 0 {
 			s.Lines++
 			s.number++
 			if tooLong || take(end, &r) == broken {
