@@ -140,3 +140,23 @@ func FuzzHeaders(f *testing.F) {
 		}
 	})
 }
+
+// A body for the mode is taken whole or refused, whatever it holds.
+func FuzzMode(f *testing.F) {
+	for _, s := range []string{`{"mode":"latency","for":"10m"}`, `{"mode":"latency","for":"-1s"}`, `{"mode":null,"for":1}`, `[]`, `{"mode":"x"`, "{}{}", "\xff", `{"for":"1e9h","mode":"balanced"}`} {
+		f.Add(s)
+	}
+	g := newGateway(f, testConfig(&memory{}))
+	h := g.Admin()
+	f.Fuzz(func(t *testing.T, body string) {
+		g.backend.ClearOverride()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("PUT", "/api/v1/mode", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(w, r)
+		pinned := g.backend.Stats().Modes.Until > 0
+		if w.Code != 200 && w.Code != 400 && w.Code != 413 || pinned != (w.Code == 200) {
+			t.Fatalf("%q: %d, pinned %t: %s", body, w.Code, pinned, w.Body)
+		}
+	})
+}

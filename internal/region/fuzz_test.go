@@ -72,3 +72,19 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseSLO: what is taken for a promise is written as it is read.
+func FuzzParseSLO(f *testing.F) {
+	for _, s := range []string{"p99=20ms", "p95 <= 1s", "p50<=1m", "p99=0", "p98=1s", "p99=1h", "p99=-1s", "p99=1e3s", "p99=.5s"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		slo, err := ParseSLO(text)
+		if err != nil {
+			return
+		}
+		if again, err := ParseSLO(slo.String()); err != nil || again != slo {
+			t.Fatalf("%q became %+v, then %+v, %v", text, slo, again, err)
+		}
+	})
+}
