@@ -28,6 +28,7 @@ const (
 	keptChanges = 1000
 	keptTicks   = 10
 	tickEvery   = time.Second
+	tickShare   = 50 // a tick may take one part in so many of the time: many regions have many Readers
 )
 
 // change is one event as it is told. Times are in seconds.
@@ -103,14 +104,16 @@ func (g *Gateway) observe() (stop func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { g.backend.Watch(ctx, g.cfg.DB.Ping) })
 	wg.Go(func() {
-		tick := time.NewTicker(tickEvery)
-		defer tick.Stop()
+		next := time.NewTimer(tickEvery)
+		defer next.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case now := <-tick.C:
+			case now := <-next.C:
 				g.tick(now)
+				took := time.Since(now)
+				next.Reset(max(tickEvery-took, tickShare*took))
 			}
 		}
 	})
@@ -123,19 +126,28 @@ func (g *Gateway) observe() (stop func()) {
 	}
 }
 
+// snapshot is what all Readers have done.
+func (l *live) snapshot() map[place]fulcrum.Stats {
+	all := make(map[place]fulcrum.Stats)
+	l.each(func(at place, r *reader) { all[at] = r.Stats() })
+	return all
+}
+
 // tick looks at all counters, once a second.
 func (g *Gateway) tick(now time.Time) {
+	l := g.live.Load()
+	all := l.snapshot()
 	g.monitor.mu.Lock()
 	took := now.Sub(g.monitor.at).Seconds()
 	last := g.monitor.last
-	g.monitor.at, g.monitor.last = now, make(map[place]totals, len(last))
-	g.live.Load().each(func(at place, r *reader) {
-		t := totalsOf(r.Stats())
+	g.monitor.at, g.monitor.last, g.monitor.rates = now, make(map[place]totals, len(all)), make(map[place]ratesJSON, len(all))
+	for at, s := range all {
+		t := totalsOf(s)
 		g.monitor.last[at] = t
 		g.monitor.rates[at] = t.since(last[at], took)
-	})
+	}
 	g.monitor.mu.Unlock()
-	if body, err := json.Marshal(g.stats()); err == nil {
+	if body, err := json.Marshal(g.statsOf(l, all)); err == nil {
 		g.monitor.ticks.Append(now, body)
 	}
 }

@@ -120,15 +120,19 @@ type latencyJSON struct {
 
 // stats is the state of everything.
 func (g *Gateway) stats() statsJSON {
+	l := g.live.Load()
+	return g.statsOf(l, l.snapshot())
+}
+
+func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 	up := time.Since(g.started)
 	s := statsJSON{
 		Version: g.cfg.Version, Uptime: up.Seconds(), Draining: g.draining.Load(),
 		Backend: backendOf(g.backend.Stats(), up), Resources: make(map[string]resourceJSON),
 		Config: reloadsJSON{Reloads: g.monitor.counts[countedReloads].Load(), Refused: g.monitor.counts[countedRefusedReloads].Load()},
 	}
-	l := g.live.Load()
-	for name, res := range l.resources {
-		r := g.resourceStats(l, res)
+	for name := range l.resources {
+		r := g.resourceStats(l, name, readers)
 		s.Resources[name] = r
 		s.Rates = s.Rates.plus(r.Rates)
 	}
@@ -136,15 +140,16 @@ func (g *Gateway) stats() statsJSON {
 }
 
 // resourceStats is a resource in all regions together and, if there are several, in each.
-func (g *Gateway) resourceStats(l *live, res *resource) resourceJSON {
+func (g *Gateway) resourceStats(l *live, name string, readers map[place]fulcrum.Stats) resourceJSON {
 	var all fulcrum.Stats
 	var rates ratesJSON
 	var one resourceJSON
 	regions := make(map[string]resourceJSON)
 	for i, r := range l.table.Regions() {
-		s := res.readers[r.Index()].Stats()
+		at := place{name, r.Name}
+		s := readers[at]
 		one = resourceOf(s)
-		one.Rates = g.monitor.rate(place{res.name, r.Name})
+		one.Rates = g.monitor.rate(at)
 		one.SLO = sloOf(r.Policy.SLO, s.Classes[fulcrum.ClassNormal.String()].Response)
 		regions[r.Name] = one
 		rates = rates.plus(one.Rates)

@@ -68,7 +68,7 @@ func run(only string, rounds int, file, plot string) error {
 	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, -10); err != nil {
 		priority = "with normal priority (raising it: " + err.Error() + ")"
 	}
-	fmt.Fprintf(b.out, heading, duel.Machine(), microsPerRow, priority)
+	fmt.Fprintf(b.out, heading, duel.Machine(), microsPerRow, priority, leftOut(chosen))
 	for _, p := range chosen {
 		if err := p.run(b); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
@@ -82,8 +82,20 @@ const heading = `# A backend on PostgreSQL
 Machine: %s; load, library and database share its cores. Every row costs the database about %d µs, so that it is what is busy, and not who
 measures. The load runs in the same process as the library, %s.
 
-Printed by ` + "`make bench-backend`" + `.
+Printed by ` + "`make bench-backend`" + `%s.
 `
+
+// leftOut says which parts are not among the chosen ones.
+func leftOut(chosen []part) string {
+	if len(chosen) == len(parts) {
+		return ""
+	}
+	var names []string
+	for _, p := range chosen {
+		names = append(names, p.name)
+	}
+	return " with -only " + strings.Join(names, ",")
+}
 
 func choose(only string) ([]part, error) {
 	if only == "" {
