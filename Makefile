@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-instrument bench-rivals bench-tuner bench-usage fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-dashboard bench-instrument bench-rivals bench-tuner bench-usage fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ arch:
 
 bench-rivals: ## compare with other libraries; writes docs/results/rivals.md
 	cd benchmarks && $(GO) run ./cmd/bench-rivals -o ../docs/results/rivals.md
+
+bench-dashboard: deps ## measure the dashboard: bytes, first paint, what an open page costs
+	FULCRUM_MEASURE=1 $(GO) test -count 1 -v -run TestDashboardGates ./internal/gateway
 
 bench-instrument: ## measure the bench itself; writes docs/results/instrument.md
 	cd benchmarks && $(GO) run ./cmd/bench-instrument -o ../docs/results/instrument.md

@@ -11,11 +11,13 @@ C compiler (race detector)|have_cc|gcc libc6-dev|gcc|gcc
 git|have_git|git|git|git
 curl|have_curl|curl ca-certificates|curl|curl
 PostgreSQL server 15 or newer|have_postgres|postgresql|postgresql-server|postgresql@15
+Chromium (dashboard tests)|have_chromium|chromium|chromium|--cask chromium
 PostgreSQL extension citext|have_citext|postgresql-contrib|postgresql-contrib|postgresql@15
 '
 
 have_go() { command -v go >/dev/null; }
 have_git() { command -v git >/dev/null; }
+have_chromium() { command -v chromium >/dev/null; }
 have_curl() { command -v curl >/dev/null; }
 have_cc() { command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || command -v clang >/dev/null; }
 

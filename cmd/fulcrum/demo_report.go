@@ -56,6 +56,7 @@ func (r *report) welcome(g *gateway.Gateway, c *demoCommand) {
 		until = "for " + c.For.String()
 	}
 	fmt.Fprintf(r.out, "data   http://%s\n", g.Addr())
+	fmt.Fprintf(r.out, "see    %s\n", r.paint(bold, fmt.Sprintf("http://%s/", g.AdminAddr())))
 	fmt.Fprintf(r.out, "admin  http://%s  /metrics /healthz /readyz /api/v1/stats /debug/pprof/\n", g.AdminAddr())
 	fmt.Fprintf(r.out, "try    %s\n", r.paint(bold, fmt.Sprintf("curl -i http://%s/v1/users/42", g.Addr())))
 	fmt.Fprintf(r.out, "load   %s keys/s, %s; times are p50/p99 in ms from when a request was due (~ is unsure)\n\n", thousands(c.Rate), until)

@@ -7,6 +7,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"github.com/fulcrum-data/fulcrum/internal/dashboard"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -32,9 +33,9 @@ func (g *Gateway) Admin() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.Handle("/", g.admins(func(x *exchange) {
-		x.fail(unknownPath.because("there are /metrics, /healthz, /readyz, /api/v1/stats, /api/v1/stats/stream, /api/v1/events, /api/v1/mode, /api/v1/usage and /debug/pprof/"))
-	}))
+	mux.Handle("/", dashboard.Handler(g.admins(func(x *exchange) {
+		x.fail(unknownPath.because("there are / (the dashboard), /metrics, /healthz, /readyz, /api/v1/stats, /api/v1/stats/stream, /api/v1/events, /api/v1/mode, /api/v1/usage and /debug/pprof/"))
+	})))
 	return mux
 }
 
