@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/config"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
 	"github.com/fulcrum-data/fulcrum/internal/region"
@@ -52,17 +53,22 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 	for i, t := range c.Tokens {
 		tokens[i] = gateway.Token(t)
 	}
+	var people *beacon.Config
+	if c.People != nil {
+		people = &beacon.Config{Origins: c.People.Origins}
+	}
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
 		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage,
-		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
+		Experience: people,
+		Timeout:    c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
 	}, nil
 }
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Resources": "resources",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Resources": "resources", "Experience": "experience",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
 	"github.com/fulcrum-data/fulcrum/store"
 	"github.com/fulcrum-data/fulcrum/store/sqlite"
@@ -116,7 +117,7 @@ func (c *demoCommand) makeOrUse(ctx context.Context, talk io.Writer) error {
 func (c *demoCommand) gateway(t terminal, db store.DB, path string) (*gateway.Gateway, error) {
 	g, err := gateway.New(t.ctx, gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure,
-		DB: db, Resources: []store.Resource{usersResource},
+		DB: db, Resources: []store.Resource{usersResource}, Experience: &beacon.Config{},
 		Version: version(), Log: slog.New(slog.NewTextHandler(t.stderr, nil)),
 	})
 	var wrong *store.ConfigError

@@ -7,6 +7,7 @@
 //	fulcrum bench           measure a service or a database, and how it scales
 //	fulcrum simulate        predict what another load, tuner or database would do
 //	fulcrum analyze         say how a system is used, from its logs, and what to do
+//	fulcrum experience      say what people feel, as a gateway was told
 //	fulcrum version         which build this is
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -33,13 +34,14 @@ const (
 
 // cli is all commands.
 type cli struct {
-	Demo     demoCommand     `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
-	Serve    serveCommand    `cmd:"" help:"Serve the resources that a configuration names."`
-	Check    checkCommand    `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
-	Bench    benchCommand    `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
-	Simulate simulateCommand `cmd:"" help:"Predict response times and throughput in virtual time, with the library's own dispatcher and tuner."`
-	Analyze  analyzeCommand  `cmd:"" help:"Say how a system is really used, from its logs, and what to do about it."`
-	Version  versionCommand  `cmd:"" help:"Say which build this is."`
+	Demo       demoCommand       `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
+	Serve      serveCommand      `cmd:"" help:"Serve the resources that a configuration names."`
+	Check      checkCommand      `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
+	Bench      benchCommand      `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
+	Simulate   simulateCommand   `cmd:"" help:"Predict response times and throughput in virtual time, with the library's own dispatcher and tuner."`
+	Analyze    analyzeCommand    `cmd:"" help:"Say how a system is really used, from its logs, and what to do about it."`
+	Experience experienceCommand `cmd:"" help:"Say what people feel, as a gateway was told, and what waiting goes with."`
+	Version    versionCommand    `cmd:"" help:"Say which build this is."`
 }
 
 // terminal is where a command writes and what ends it.

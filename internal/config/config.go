@@ -30,6 +30,7 @@ type Config struct {
 	Proxies   []netip.Prefix        // whose CDN headers are believed
 	GeoIP     string                // file of a MaxMind database; empty: none
 	Usage     bool                  // requests are looked at, for advice
+	People    *People               // what they feel is asked; nil: it is not
 	Limits    Limits                // of requests
 	Scope     Scope                 // row-level security; the zero Scope means none
 	Log       Log                   // what is logged and how
@@ -44,6 +45,11 @@ type Token struct {
 	SHA256 [32]byte // of the bearer token
 	Scope  string   // the tenant, if the configuration has a scope
 	Allow  []string // "users:read", "*:read"
+}
+
+// People says who may tell what they feel.
+type People struct {
+	Origins []string // other sites whose pages may, such as https://shop.example
 }
 
 // Store names a database.

@@ -32,6 +32,7 @@ func (c *Config) read(v value) {
 		field{name: "regions", read: c.readRegions},
 		field{name: "trusted_proxies", read: c.readProxies},
 		field{name: "geoip", read: intoText(&c.GeoIP, "a MaxMind database, such as GeoLite2-Country.mmdb")},
+		field{name: "experience", read: c.readPeople},
 	)
 	v.later = append(v.later, func() { c.checkScope(v) })
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -46,6 +47,10 @@ type Config struct {
 	Proxies []netip.Prefix
 	// Geo finds the regions of addresses. Default nil: addresses are not looked at.
 	Geo *region.Geo
+
+	// Experience lets browsers tell what people feel: /fulcrum.js and /v1/experience on
+	// the data listener, without a token. Default nil: there is neither.
+	Experience *beacon.Config
 
 	// Timeout is the deadline of a request that names none. Default 30 s, between
 	// 1 ms and 10 min.

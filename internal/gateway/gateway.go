@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/watch"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -32,7 +33,8 @@ type Gateway struct {
 	watch    *watch.Watch // of the requests that wait
 	read     atomic.Int64 // when the database answered last, in ns since started
 	monitor  monitor
-	tap      *tap // nil unless usage is looked at
+	tap      *tap             // nil unless usage is looked at
+	people   *beacon.Receiver // nil: what they feel is not asked
 
 	reloading sync.Mutex // guards what follows
 	readers   map[place]opened
@@ -59,6 +61,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	g.monitor.init(g.started)
 	if cfg.Usage {
 		g.tap = newTap(g.started)
+	}
+	if cfg.Experience != nil {
+		g.people = beacon.New(*cfg.Experience)
 	}
 	g.debug = cfg.Log.Enabled(ctx, slog.LevelDebug)
 	backend := cfg.Backend

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -28,6 +29,8 @@ func (g *Gateway) Data() http.Handler {
 			nothing.ServeHTTP(w, r)
 		case !clean(path):
 			unclean.ServeHTTP(w, r)
+		case g.people != nil && (path == beacon.ScriptPath || path == beacon.BeaconPath):
+			g.people.ServeHTTP(w, r)
 		case strings.HasPrefix(path, prefix):
 			rows.ServeHTTP(w, r)
 		case strings.HasPrefix(path, problems):

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/fulcrum-data/fulcrum/internal/beacon"
+	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/store/sqlite"
+)
+
+// told has a gateway that three hundred visits were told to: who waits longer buys less.
+func told(t *testing.T, visits int) string {
+	t.Helper()
+	path := t.TempDir() + "/profiles.db"
+	if err := makeProfiles(t.Context(), t.Output(), path, 10, 1); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	c := gateway.Config{DB: db, Experience: &beacon.Config{}}
+	c.Resources = append(c.Resources, usersResource)
+	g, err := gateway.New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range visits {
+		conversion := ""
+		if i%10 < 8-i%5 {
+			conversion = `,"conversion":{"name":"checkout","value":1}`
+		}
+		id := fmt.Sprintf("00000000-0000-4000-8000-%012x", i)
+		body := fmt.Sprintf(`{"id":%q,"view":%q,"session":%q,"region":"europe","vitals":{"TTFB":0.2,"CLS":0.01},"wait":%d,"satisfaction":4%s}`, id, id, id, 1+i%5, conversion)
+		r := httptest.NewRequest(http.MethodPost, "http://shop.test/v1/experience", strings.NewReader(body))
+		r.Header.Set("Origin", "http://shop.test")
+		w := httptest.NewRecorder()
+		if g.Data().ServeHTTP(w, r); w.Code != http.StatusNoContent {
+			t.Fatal(w.Code, w.Body)
+		}
+	}
+	s := httptest.NewServer(g.Admin())
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestExperience(t *testing.T) {
+	for _, c := range []struct {
+		visits int
+		args   []string
+		want   []string
+	}{
+		{0, nil, []string{"0 visits kept", "Nobody has told anything yet"}},
+		{300, nil, []string{"300 visits kept; of all: 300 beacons taken, 0 refused", "region europe", "200 ms good", "0.01 good", "1.00 to 2.00 s", "100ms cost", "association", "ten hits and ten misses", "0 visits began"}},
+		{1, []string{"--json"}, []string{`{"beacons":{"accepted_total":1,`}},
+	} {
+		code, stdout, stderr := try(t.Context(), append([]string{"experience", "--admin", told(t, c.visits)}, c.args...)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("code %d, stderr %q", code, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q in\n%s", want, stdout)
+			}
+		}
+	}
+}
+
+func TestExperienceErrors(t *testing.T) {
+	answering := func(status int, body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for admin, want := range map[string]string{
+		"localhost":              "want an address such as",
+		"http://127.0.0.1:1":     "--admin says where",
+		answering(404, ""):       "experience: {} in its configuration",
+		answering(500, ""):       "answered 500",
+		answering(200, "<html>"): "is no gateway",
+	} {
+		if code, _, stderr := try(t.Context(), "experience", "--admin", admin); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: code %d, stderr %q", admin, code, stderr)
+		}
+	}
+}
