@@ -199,7 +199,7 @@ func (c Config) restart(to Config) error {
 	}{
 		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Experience", c.Experience, to.Experience},
 		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
-		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage},
+		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Experience", c.Experience, to.Experience},
 	} {
 		if !reflect.DeepEqual(f.from, f.to) {
 			all = append(all, &FieldError{f.name, fmt.Sprintf("cannot change while the gateway runs (it is %v): restart it, or take that back", f.from)})
