@@ -37,7 +37,8 @@ func TestAnalyzeLive(t *testing.T) {
 	if report.Format != "json" || report.Requests < 10 || report.Keys.Distinct != 7 || report.Skipped > 1 { // the last line may be cut
 		t.Errorf("%+v", report)
 	}
-	if code, _, stderr := try(t.Context(), "analyze", "--live", p.admin, "--for", "50ms"); code != 1 || !strings.Contains(stderr, "within 50ms") {
+	idle := serve(t, write(t, dir, free+"usage: true\n"+wholeShop))
+	if code, _, stderr := try(t.Context(), "analyze", "--live", idle.admin, "--for", "50ms"); code != 1 || !strings.Contains(stderr, "within 50ms") {
 		t.Errorf("nobody asked: code %d %s", code, stderr)
 	}
 	off := serve(t, write(t, dir, free+wholeShop))
