@@ -223,7 +223,8 @@ func testCompare(t *testing.T, store string) {
 		}
 	}
 	per := func(name string) float64 { return got[name]["rows_per_query"].(float64) }
-	if len(got) != 5 || per("dial") != 1 || per("direct") != 1 || per("window") <= 1 || per("bulk") <= 10 || per("fulcrum") < 1 {
+	single := func(name string) bool { return math.Abs(per(name)-1) < .05 } // a query may end on the edge of the window
+	if len(got) != 5 || !single("dial") || !single("direct") || per("window") <= 1 || per("bulk") <= 10 || per("fulcrum") < 1 {
 		t.Errorf("rows per query: %v", got)
 	}
 	all = benchRun(t, -1, store+" --connections 8 --compare direct,window,fulcrum --rate 200 --duration 400ms --rounds 2")
