@@ -69,7 +69,7 @@ func TestEveryCallerGetsItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := newReader(t, fulcrum.ReaderConfig[int, string]{Fetch: new(troubled).fetch, Backend: b})
+		other := newReader(t, fulcrum.ReaderConfig[int, string]{Fetch: new(troubled).fetch, Backend: b, Policy: fulcrum.Policy{MaxQueueTime: -1}})
 		others := background(func() {
 			together(16, func(seed int) {
 				rng := rand.New(rand.NewPCG(uint64(seed), 2))

@@ -9,13 +9,15 @@ import (
 // queue then. A queue that stands is no overload by itself: a thousand callers who each
 // wait for their answer before they ask again keep one for ever, and all are served. So
 // the queue must stand above what is answered within a noticeable time, and what is
-// queued or in flight must grow, over several intervals.
+// queued or in flight must grow, over several intervals and by what takes as long as
+// these to answer.
 type overload struct {
 	since     time.Duration // when the interval began
 	came      int           // keys in the interval, less those given up
 	answered  int           // keys
 	least     int           // keys that a batch left behind
 	intervals int           // in a row that were over
+	grown     int           // keys, in these
 	on        bool
 	refused   time.Duration // when something was refused last
 	rate      float64       // keys answered per second, smoothed
@@ -64,13 +66,14 @@ func (o *overload) weigh(now time.Duration, rest int, limit time.Duration) {
 	standing := float64(o.least) > rate*max(limit, mostAutoWait).Seconds()
 	if limit > 0 && standing && float64(o.came) > overloadOver*float64(o.answered) {
 		o.intervals++
+		o.grown += o.came - o.answered
 	} else {
-		o.intervals = 0
+		o.intervals, o.grown = 0, 0
 	}
 	switch {
 	case limit == 0:
 		o.on = false
-	case !o.on && o.intervals >= overloadAfter:
+	case !o.on && o.intervals >= overloadAfter && float64(o.grown) > rate*(overloadAfter*overloadEvery).Seconds():
 		o.on, o.refused = true, now
 	case o.on && float64(o.least) < rate*limit.Seconds()/2 && now-o.refused >= overloadCalm:
 		o.on = false
