@@ -22,6 +22,9 @@ var (
 	// ErrCircuitOpen says that the Backend is not asked at the moment, because too many
 	// calls to it failed. errors.As with *CircuitOpenError says when to come back.
 	ErrCircuitOpen = errors.New("fulcrum: circuit open")
+	// ErrAmbiguous says that nobody can tell whether a write was made: the answer to its
+	// commit was lost, or its caller left while it was on its way.
+	ErrAmbiguous = errors.New("fulcrum: it is not known whether the write was made")
 	// ErrClosed says that the Reader is shutting down or has shut down.
 	ErrClosed = errors.New("fulcrum: closed")
 )

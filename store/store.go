@@ -22,6 +22,9 @@ type Resource struct {
 	Many    bool     // a key has a list of rows instead of at most one
 	Order   string   // of the rows of a Many resource: "column" or "column desc", comma-separated
 	Limit   int      // rows of a Many resource for one key; default 100
+
+	Writable bool   // its rows can be changed: Open gives a Writable; not of a Many resource or a view
+	Version  string // column that every change raises by one, or sets to now if it is a time; default none
 }
 
 // DefaultLimit is how many rows a Many resource gives for one key unless its
@@ -103,7 +106,7 @@ func shorten(s string) string {
 // ConfigError says which part of a resource does not fit the database.
 type ConfigError struct {
 	Resource string // its name
-	Field    string // table, key, columns, order or limit
+	Field    string // table, key, columns, order, limit, writable or version
 	Problem  string // what is wrong, and what to do
 }
 
