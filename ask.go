@@ -30,7 +30,7 @@ func (r *Reader[K, V]) newQuery(b *batchOf[K, V]) *query[K, V] {
 		q.batch.keys[i] = it.Key
 	}
 	until := b.Started + r.cfg.Timeout
-	if b.Deadline != 0 {
+	if b.Deadline != 0 && r.over == nil { // a commit is not cut short
 		until = min(until, b.Deadline)
 	}
 	q.ctx.request.scope, q.ctx.deadline = b.Scope, r.epoch.Add(until)
@@ -78,7 +78,7 @@ func (r *Reader[K, V]) askAll(q *query[K, V], fb *Batch[K, V]) error {
 	switch {
 	case err == nil:
 		return nil
-	case !isDivisible(err) || len(fb.keys) == 1 || q.calls >= maxCalls:
+	case !isDivisible(err) || len(fb.keys) == 1 || q.calls >= maxCalls || r.over != nil:
 		fb.fail(undivided(err))
 		if len(fb.keys) < len(q.batch.keys) {
 			return nil

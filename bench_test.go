@@ -45,7 +45,16 @@ func benchmarkGet(b *testing.B, callers int, backend *fulcrum.Backend) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx := context.Background()
+	runCallers(b, callers, func(n int) {
+		if v, err := r.Get(context.Background(), n); err != nil || v != n {
+			b.Errorf("Get(%d) = %d, %v", n, v, err)
+		}
+	})
+	b.ReportMetric(r.Stats().MeanBatch(), "keys/batch")
+}
+
+// runCallers has callers share b.N calls of f.
+func runCallers(b *testing.B, callers int, f func(n int)) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ReportAllocs()
@@ -54,14 +63,10 @@ func benchmarkGet(b *testing.B, callers int, backend *fulcrum.Backend) {
 	for range callers {
 		wg.Go(func() {
 			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
-				if v, err := r.Get(ctx, int(n)); err != nil || v != int(n) {
-					b.Errorf("Get(%d) = %d, %v", n, v, err)
-					return
-				}
+				f(int(n))
 			}
 		})
 	}
 	wg.Wait()
 	b.StopTimer()
-	b.ReportMetric(r.Stats().MeanBatch(), "keys/batch")
 }

@@ -21,6 +21,7 @@ type call[K comparable, V any] struct {
 	err     error
 	shared  bool // with other callers
 	refused bool // by the dispatcher, for the reason
+	left    bool // of GetMany: its caller left while the key was in flight
 	reason  dispatch.Reason
 	group   *group // of GetMany: counted there instead of announced on ready
 	trace   *Trace // filled with the answer, if the caller wants it

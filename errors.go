@@ -37,6 +37,9 @@ const (
 	ShedOverload    = "overload"             // more comes than is answered: it would wait over Policy.MaxQueueTime
 )
 
+// ShedBytes is a Writer's: its writes that are not made yet hold WriterConfig.MaxBytes.
+const ShedBytes = "too_many_bytes"
+
 // ShedError is a refusal with its reason. errors.Is(err, ErrShed) holds.
 type ShedError struct {
 	Reason     string        // one of the Shed constants

@@ -87,6 +87,9 @@ func (r *Reader[K, V]) run(b *batchOf[K, V], stays bool) (again bool) {
 func (r *Reader[K, V]) finish(b *batchOf[K, V], q *query[K, V], stays bool) (again bool) {
 	defer r.done()
 	q.answered = true
+	if r.over != nil {
+		r.over(&q.batch)
+	}
 	end := r.now()
 	again, expected := r.settle(end, b, q)
 	r.observeShared(b, q, end, expected)

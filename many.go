@@ -63,6 +63,11 @@ func (m *many[K, V]) add(ctx context.Context, keys []K) {
 			m.keys = append(m.keys, k)
 		}
 	}
+	m.prepare(ctx)
+}
+
+// prepare makes a call for each of m.keys.
+func (m *many[K, V]) prepare(ctx context.Context) {
 	m.calls = make([]call[K, V], len(m.keys))
 	m.group.ready = make(chan struct{}, 1)
 	m.group.left.Store(int64(len(m.keys)) + 1) // one for submit itself
@@ -128,9 +133,14 @@ func (m *many[K, V]) await(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	for i := range m.calls {
-		if m.calls[i].refused || !m.reader.cancel(&m.calls[i]) {
+		if m.calls[i].refused {
 			continue
 		}
+		cancelled, inFlight := m.reader.cancel(&m.calls[i])
+		if !cancelled {
+			continue
+		}
+		m.calls[i].left = inFlight
 		m.failed[m.keys[i]] = ctx.Err()
 		m.group.done()
 	}

@@ -38,7 +38,33 @@ type Option struct {
 	set     bool
 	patient bool
 	trace   *Trace
+	durable bool // durability is set
+
+	durability Durability
 }
+
+// Durability says when a write is answered.
+type Durability uint8
+
+// The durabilities. The zero value is DurabilityCommitted.
+const (
+	DurabilityCommitted Durability = iota // once it is committed
+	DurabilityMemory                      // at once: it is made soon, and lost if the process dies before
+)
+
+// String names the durability: "committed" or "memory".
+func (d Durability) String() string {
+	if d == DurabilityMemory {
+		return "memory"
+	}
+	return "committed"
+}
+
+// The options that choose when a write is answered.
+var (
+	Committed = Option{durability: DurabilityCommitted, durable: true}
+	InMemory  = Option{durability: DurabilityMemory, durable: true}
+)
 
 // The options that choose a class.
 var (
@@ -64,6 +90,8 @@ type request struct {
 	patient bool
 	scope   string
 	trace   *Trace
+
+	durability Durability
 }
 
 func (r *request) apply(opts []Option) {
@@ -73,6 +101,9 @@ func (r *request) apply(opts []Option) {
 		}
 		if o.trace != nil {
 			r.trace = o.trace
+		}
+		if o.durable {
+			r.durability = o.durability
 		}
 		r.patient = r.patient || o.patient
 	}

@@ -84,6 +84,7 @@ type Reader[K comparable, V any] struct {
 	calls  sync.Pool // of *call[K, V]
 	rec    recorder
 	inbox  inbox[K, V]
+	over   func(*Batch[K, V]) // of a Writer: told of each commit that is over, before its callers
 
 	closing atomic.Bool  // set under the lock
 	out     atomic.Int64 // batches whose callers and hooks are not through; raised under the lock
@@ -135,15 +136,21 @@ func (r *Reader[K, V]) now() time.Duration { return time.Since(r.epoch) }
 func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
-	var zero V
+	value, _, err := r.get(ctx, key, req)
+	return value, err
+}
+
+// get is Get. left says that the caller left while its key was in flight: what becomes
+// of it is not known yet.
+func (r *Reader[K, V]) get(ctx context.Context, key K, req request) (value V, left bool, err error) {
 	if err := admissible(ctx, key, req); err != nil {
-		return zero, err
+		return value, false, err
 	}
 	c := r.newCall(ctx, req, key)
 	if b := r.cfg.Backend; b != nil {
 		if err := b.admit(c.Admitted); err != nil {
 			r.release(c)
-			return zero, r.turnedAway(err, req.class)
+			return value, false, r.turnedAway(err, req.class)
 		}
 	}
 	if req.class == ClassUrgent || !r.post(c) {
@@ -151,7 +158,7 @@ func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error
 		switch verdict.Action {
 		case dispatch.Refuse:
 			r.release(c)
-			return zero, r.refusal(verdict.Reason, req.class)
+			return value, false, r.refusal(verdict.Reason, req.class)
 		case dispatch.Run:
 			if req.patient || ctx.Done() == nil { // nothing to leave for
 				r.run(verdict.Batch, leave)
@@ -225,24 +232,23 @@ func (r *Reader[K, V]) note(v dispatch.Verdict[K, *call[K, V]]) {
 }
 
 // await waits for the answer or for the caller's own end, whichever is first.
-func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (V, error) {
+func (r *Reader[K, V]) await(ctx context.Context, c *call[K, V]) (value V, left bool, err error) {
 	select {
 	case <-c.ready:
 	default: // a context may need a timer before it can say that it is done
 		select {
 		case <-c.ready:
 		case <-ctx.Done():
-			if r.cancel(c) {
+			if cancelled, inFlight := r.cancel(c); cancelled {
 				r.release(c)
-				var zero V
-				return zero, ctx.Err()
+				return value, inFlight, ctx.Err()
 			}
 			<-c.ready // settled already: the answer is on its way
 		}
 	}
-	value, err := r.answer(c)
+	value, err = r.answer(c)
 	r.release(c)
-	return value, err
+	return value, false, err
 }
 
 // answer is what the caller gets. It clones what others got too on its own time.
@@ -256,15 +262,15 @@ func (r *Reader[K, V]) answer(c *call[K, V]) (value V, err error) {
 	return c.value, c.err
 }
 
-// cancel takes a call back; false if its outcome is decided already.
-func (r *Reader[K, V]) cancel(c *call[K, V]) bool {
+// cancel takes a call back, if its outcome is not decided already, and says whether its
+// key was in flight.
+func (r *Reader[K, V]) cancel(c *call[K, V]) (cancelled, inFlight bool) {
 	r.lock()
 	defer r.unlock(r.now())
 	if c.Settled() {
-		return false
+		return false, false
 	}
-	r.dispatch.Cancel(&c.Waiter)
-	return true
+	return true, r.dispatch.Cancel(&c.Waiter)
 }
 
 // refusal turns a reason of the dispatcher into the caller's error.

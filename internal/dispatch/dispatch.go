@@ -220,12 +220,7 @@ func (d *Dispatcher[K, P]) join(now time.Duration, it *Item[K, P], w *Waiter[K, 
 	d.admit(now, it, w)
 	d.crowd = max(d.crowd, it.n)
 	d.counts.Queued++
-	if w.Class < it.class && d.lanes[w.Class].n < d.limits.MaxQueued[w.Class] {
-		d.lanes[it.class].overload.came--
-		d.lanes[w.Class].overload.came++
-		d.unqueue(it)
-		d.enqueue(it, w.Class)
-	}
+	d.promote(it, w.Class)
 	d.check()
 	return Verdict[K, P]{Action: Wait, Joined: true}
 }
@@ -249,15 +244,15 @@ func (d *Dispatcher[K, P]) newItem(now time.Duration, key K, s *scope[K, P]) *It
 }
 
 // Cancel takes a waiter that is not Settled off its key. A queued key that
-// nobody waits for any more leaves the queue; one in flight runs on.
-func (d *Dispatcher[K, P]) Cancel(w *Waiter[K, P]) {
+// nobody waits for any more leaves the queue; one in flight runs on, and Cancel says so.
+func (d *Dispatcher[K, P]) Cancel(w *Waiter[K, P]) (inFlight bool) {
 	it := w.item
 	it.detach(w)
 	d.counts.Cancelled++
 	if it.state == itemInFlight {
 		d.counts.InFlight--
 		d.check()
-		return
+		return true
 	}
 	d.counts.Queued--
 	if it.n == 0 {
@@ -266,6 +261,30 @@ func (d *Dispatcher[K, P]) Cancel(w *Waiter[K, P]) {
 		d.release(it)
 	}
 	d.check()
+	return false
+}
+
+// Promote has a queued key served with a more urgent class, if that one's lane has
+// room.
+func (d *Dispatcher[K, P]) Promote(scopeName string, key K, c Class) {
+	s := d.scopes[scopeName]
+	if s == nil {
+		return
+	}
+	if it := s.index[key]; it != nil {
+		d.promote(it, c)
+		d.check()
+	}
+}
+
+func (d *Dispatcher[K, P]) promote(it *Item[K, P], c Class) {
+	if c >= it.class || d.lanes[c].n >= d.limits.MaxQueued[c] {
+		return
+	}
+	d.lanes[it.class].overload.came--
+	d.lanes[c].overload.came++
+	d.unqueue(it)
+	d.enqueue(it, c)
 }
 
 // drop takes an item out of its queue and its scope's index.

@@ -52,13 +52,14 @@ const (
 	RefusedClosed                                // the dispatcher is closing
 	RefusedOverload                              // more comes than is answered: it would wait too long
 	RefusedCircuit                               // told by the shell: its backend's circuit is open
+	RefusedBytes                                 // told by the shell: what waits there holds too many bytes
 
 	Reasons // how many reasons there are
 )
 
 var reasonNames = [Reasons]string{
 	"idle", "urgent", "slot", "full", "held", "deadline", "flush", "close",
-	"queue_full", "too_many_waiters", "deadline_unreachable", "expired", "closed", "overload", "circuit_open",
+	"queue_full", "too_many_waiters", "deadline_unreachable", "expired", "closed", "overload", "circuit_open", "too_many_bytes",
 }
 
 // String names the reason as metrics and logs do.
