@@ -73,7 +73,8 @@ type Writable interface {
 	Table
 	// ParseChange checks a change against the table's columns before anything is sent:
 	// names, kinds of JSON values, what is missing. It may bring Body into another form,
-	// which Apply understands. Its errors are *BodyError.
+	// which Apply understands, and takes an empty Key out of it where that names all key
+	// columns; a Put without a key is wrong. Its errors are *BodyError.
 	ParseChange(c Change) (Change, error)
 	// Apply makes changes in one transaction: those that fail on their data get their own
 	// error with c.Fail (ErrNotFound, ErrExists, ErrVersion, ErrOnceReused, *RowError), the others
@@ -100,6 +101,13 @@ type Keeper interface {
 	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)
 	// Discard takes dead letters away and says how many there were.
 	Discard(ctx context.Context, ids []int64) (int, error)
+}
+
+// Committer is a DB that makes its commits on connections beside those of Conns.
+type Committer interface {
+	DB
+	// Commits is how many it can make at once.
+	Commits() int
 }
 
 // DeadLetter is a change that was accepted, could not be made, and is kept.

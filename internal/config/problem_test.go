@@ -71,8 +71,8 @@ func TestProblems(t *testing.T) {
 		{"bad hash", "tokens: [{name: a, sha256: abc, allow: ['*:read']}]", `f:3:28: tokens[0].sha256: want the 64 hexadecimal digits of a SHA-256 (printf %s "$TOKEN" | sha256sum)`},
 		{"hash of nothing", "tokens: [{name: a, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, allow: ['*:read']}]", "f:3:28: tokens[0].sha256: is the hash of nothing: the token was empty when it was made"},
 		{"grant to nothing", token("x", hashA, "user:read"), `f:3:102: tokens[0].allow[0]: there is no resource "user:read"; did you mean users?`},
-		{"grant to write", token("x", hashA, "users:write"), `f:3:102: tokens[0].allow[0]: "users:write": writes are not built yet: want RESOURCE:read or "*:read"`},
-		{"odd grant", token("x", hashA, "users"), `f:3:102: tokens[0].allow[0]: "users": want RESOURCE:read or "*:read"`},
+		{"grant to write", token("x", hashA, "users:write"), `f:3:102: tokens[0].allow[0]: users is not writable: say writable: true there, or take the grant back`},
+		{"odd grant", token("x", hashA, "users"), `f:3:102: tokens[0].allow[0]: "users": want RESOURCE:read, RESOURCE:write, "*:read" or "*:write"`},
 		{"scope without effect", "tokens: [{name: a, sha256: " + hashA + ", allow: ['*:read'], scope: t}]", "f:3:10: tokens.a: its scope has no effect: add scope: {setting: app.tenant, from: token}, or leave it out"},
 		{"scope of SQLite", "scope: {setting: app.tenant}", "f:3:1: scope: SQLite has no row-level security: leave it out\nf:3:1: scope: comes from tokens, and there are none"},
 		{"scope's setting", "scope: {setting: tenant, from: header}", "f:3:1: scope: SQLite has no row-level security: leave it out\nf:3:1: scope: comes from tokens, and there are none\n" +
@@ -115,11 +115,12 @@ func TestProblemsOfFiles(t *testing.T) {
 		{"resource without all", "store: sqlite:a\nresources:\n  users: {}", "f:3:10: resources.users.table: is missing: name a table or view\n" +
 			"f:3:10: resources.users.key: is missing: name the column or columns that a request gives\nf:3:10: resources.users.columns: is missing: name those that a row shows"},
 		{"resource twice", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a]}\n  u: {table: u, key: a, columns: [a]}", "f:4:3: resources.u: is there already, in line 3"},
-		{"writable", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a], writable: true}", "f:3:49: resources.u.writable: writes are not built yet: leave it out, or say false"},
+		{"writable lists", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a], many: true, writable: true}", "f:3:6: resources.u: what has many rows for a key cannot be written: leave out writable, or many"},
+		{"version of what is read", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a, v], version: v}", "f:3:6: resources.u: version is for what can be written: say writable: true, or leave it out"},
 		{"typos", "store: sqlite:a\nresources:\n  u: {tabel: u, keys: [a], colums: [a], sort: a}", "f:3:6: resources.u.table: is missing: name a table or view\n" +
 			"f:3:6: resources.u.key: is missing: name the column or columns that a request gives\nf:3:6: resources.u.columns: is missing: name those that a row shows\n" +
 			"f:3:7: resources.u.tabel: unknown field; did you mean table?\nf:3:17: resources.u.keys: unknown field; did you mean key?\n" +
-			"f:3:28: resources.u.colums: unknown field; did you mean columns?\nf:3:41: resources.u.sort: unknown field; there are table, key, columns, many, order, limit, writable"},
+			"f:3:28: resources.u.colums: unknown field; did you mean columns?\nf:3:41: resources.u.sort: unknown field; there are table, key, columns, many, order, limit, writable, version"},
 		{"wrong types", "store: sqlite:a\nresources:\n  u: {table: [u], key: {a: b}, columns: a, many: 1, limit: x}", "f:3:14: resources.u.table: want a table or view\n" +
 			"f:3:24: resources.u.key: want a column or a list of columns\nf:3:41: resources.u.columns: want a list of columns\n" +
 			`f:3:50: resources.u.many: "1": want true or false` + "\n" + `f:3:60: resources.u.limit: "x": want a whole number between 1 and 100000`},

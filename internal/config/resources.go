@@ -29,13 +29,15 @@ func readResource(name string, v value) store.Resource {
 		field{name: "many", read: intoBool(&r.Many)},
 		field{name: "order", read: intoText(&r.Order, `columns, such as "created_at desc"`)},
 		field{name: "limit", read: intoInt(&r.Limit, 1, 100_000)},
-		field{name: "writable", read: func(v value) {
-			var yes bool
-			if intoBool(&yes)(v); yes {
-				v.wrong("writes are not built yet: leave it out, or say false")
-			}
-		}},
+		field{name: "writable", read: intoBool(&r.Writable)},
+		field{name: "version", read: intoText(&r.Version, "a column that changes raise by one, or set to now")},
 	)
+	switch {
+	case r.Version != "" && !r.Writable:
+		v.wrong("version is for what can be written: say writable: true, or leave it out")
+	case r.Writable && r.Many:
+		v.wrong("what has many rows for a key cannot be written: leave out writable, or many")
+	}
 	return r
 }
 

@@ -221,7 +221,7 @@ func readHash(v value, to *[32]byte) {
 
 // readAllow reads grants. Their resources are looked up when all are known.
 func (c *Config) readAllow(to *[]string) func(value) {
-	const want = `RESOURCE:read or "*:read"`
+	const want = `RESOURCE:read, RESOURCE:write, "*:read" or "*:write"`
 	return func(v value) {
 		v.each("grants such as users:read", func(v value) {
 			s, ok := v.text(want)
@@ -229,22 +229,22 @@ func (c *Config) readAllow(to *[]string) func(value) {
 				return
 			}
 			name, operation, _ := strings.Cut(s, ":")
-			switch {
-			case name == "" || operation != "read" && operation != "write":
+			if name == "" || operation != "read" && operation != "write" {
 				v.wrong("%s: want %s", v.shown(), want)
-			case operation == "write":
-				v.wrong("%s: writes are not built yet: want %s", v.shown(), want)
 			}
 			*to = append(*to, s)
-			v.later = append(v.later, func() { c.checkGrant(v, name) })
+			v.later = append(v.later, func() { c.checkGrant(v, name, operation) })
 		})
 	}
 }
 
-func (c *Config) checkGrant(v value, name string) {
+func (c *Config) checkGrant(v value, name, operation string) {
 	var known []string
 	for _, r := range c.Resources {
 		known = append(known, r.Name)
+		if r.Name == name && operation == "write" && !r.Writable {
+			v.wrong("%s is not writable: say writable: true there, or take the grant back", name)
+		}
 	}
 	if name != "" && name != "*" && !slices.Contains(known, name) {
 		v.wrong("there is no resource %s; %s", v.shown(), hint(name, known))

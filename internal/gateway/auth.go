@@ -13,17 +13,18 @@ type Token struct {
 	Name   string            // for logs
 	SHA256 [sha256.Size]byte // of what follows Bearer in its Authorization
 	Scope  string            // of its requests, such as its tenant; empty: none
-	Allow  []string          // "users:read"; "*:read" for every resource
+	Allow  []string          // "users:read", "users:write"; "*:read" for every resource
 }
 
 // principal is a token as it is looked at in each request.
 type principal struct {
 	name, scope string
-	everything  bool // may read every resource
-	read        map[string]bool
+	grants      map[string]bool // by resource and operation; "*" is every resource
 }
 
-func (p *principal) mayRead(resource string) bool { return p.everything || p.read[resource] }
+func (p *principal) may(operation, resource string) bool {
+	return p.grants["*"+operation] || p.grants[resource+operation]
+}
 
 // guard knows all tokens; the zero guard lets everybody in.
 type guard struct {
@@ -31,26 +32,27 @@ type guard struct {
 	principals []principal
 }
 
-const readGrant = ":read"
+// What a grant allows to do with its resource.
+const (
+	readGrant  = ":read"
+	writeGrant = ":write"
+)
 
 // newGuard checks tokens against the resources that there are.
 func newGuard(cfg Config) (guard, error) {
 	var g guard
 	for _, t := range cfg.Tokens {
-		p := principal{name: t.Name, scope: t.Scope, read: map[string]bool{}}
+		p := principal{name: t.Name, scope: t.Scope, grants: map[string]bool{}}
 		if slices.Contains(g.hashes, t.SHA256) {
 			return g, &FieldError{"Tokens", fmt.Sprintf("%s is there twice: one token, one client", t.Name)}
 		}
 		for _, grant := range t.Allow {
-			name, ok := strings.CutSuffix(grant, readGrant)
-			switch {
-			case ok && name == "*":
-				p.everything = true
-			case ok && cfg.serves(name):
-				p.read[name] = true
-			default:
-				return g, &FieldError{"Tokens", fmt.Sprintf(`%s: Allow: %q: want RESOURCE:read of a resource that there is, or *:read`, t.Name, grant)}
+			name, read := strings.CutSuffix(grant, readGrant)
+			name, write := strings.CutSuffix(name, writeGrant)
+			if read == write || name != "*" && !cfg.serves(name) {
+				return g, &FieldError{"Tokens", fmt.Sprintf(`%s: Allow: %q: want RESOURCE:read or RESOURCE:write of a resource that there is, *:read or *:write`, t.Name, grant)}
 			}
+			p.grants[grant] = true
 		}
 		g.hashes, g.principals = append(g.hashes, t.SHA256), append(g.principals, p)
 	}
@@ -121,12 +123,12 @@ func (x *exchange) authenticate() bool {
 	return true
 }
 
-// authorize refuses those whose token does not allow to read the resource.
-func (x *exchange) authorize(resource string) bool {
-	if x.who == nil || x.who.mayRead(resource) {
+// authorize refuses those whose token does not allow the operation.
+func (x *exchange) authorize(operation, resource string) bool {
+	if x.who == nil || x.who.may(operation, resource) {
 		return true
 	}
-	x.refuse(challengeMore, forbidden.because("the token of %s does not allow %s%s", x.who.name, resource, readGrant))
+	x.refuse(challengeMore, forbidden.because("the token of %s does not allow %s%s", x.who.name, resource, operation))
 	return false
 }
 

@@ -108,7 +108,7 @@ func TestTokenErrors(t *testing.T) {
 		want   string
 	}{
 		{"unknown resource", func(c *Config) { c.Tokens[0].Allow = []string{"user:read"} }, `gateway: Tokens: shop: Allow: "user:read": want RESOURCE:read`},
-		{"unknown operation", func(c *Config) { c.Tokens[0].Allow = []string{"users:write"} }, `"users:write": want RESOURCE:read`},
+		{"unknown operation", func(c *Config) { c.Tokens[0].Allow = []string{"users:delete"} }, `"users:delete": want RESOURCE:read`},
 		{"same token", func(c *Config) { c.Tokens[1].SHA256 = c.Tokens[0].SHA256 }, "gateway: Tokens: all is there twice"},
 	} {
 		cfg := guarded(&memory{})

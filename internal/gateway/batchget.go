@@ -19,7 +19,7 @@ import (
 
 // batchGet answers POST /v1/{resource}:batchGet.
 func (x *exchange) batchGet(name string) {
-	if !x.allow(http.MethodPost) || !x.find(name) {
+	if !x.allow(http.MethodPost) || !x.find(name, readGrant) {
 		return
 	}
 	named, p := x.readKeys()

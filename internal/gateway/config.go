@@ -41,6 +41,12 @@ type Config struct {
 	// Its Name, OnDecision and OnEvent are the gateway's own.
 	Backend fulcrum.BackendConfig
 
+	// Commits says what the database bears of changes, where a resource is Writable. By
+	// default a quarter of DB.Conns(), at most 8, one of them reserved for urgent changes;
+	// Backend has the rest. A store.Committer has its own. Its Name, OnDecision and OnEvent
+	// are the gateway's own.
+	Commits fulcrum.BackendConfig
+
 	// Regions have policies of their own. Default none: Policy holds for everybody.
 	Regions []region.Region
 	// Proxies are whose CDN headers and X-Forwarded-For are believed. Default none.

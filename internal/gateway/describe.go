@@ -125,13 +125,15 @@ func wanted(t store.Table, parts []string, column string) string {
 
 // fit is what the backend gets: room for the largest batch of any policy, and its
 // share of the connections.
-func (c Config) fit() (fulcrum.BackendConfig, error) {
+func (c Config) fit() (reads, commits fulcrum.BackendConfig, err error) {
 	b := c.Backend
 	b.MaxBatch = max(b.MaxBatch, leastMaxBatch, c.Policy.MaxBatch)
 	for _, r := range c.Regions {
 		b.MaxBatch = max(b.MaxBatch, r.Policy.MaxBatch)
 	}
-	return fit(b, c.DB.Conns())
+	commits, taken := c.fitCommits()
+	reads, err = fit(b, c.DB.Conns()-taken)
+	return reads, commits, err
 }
 
 // fit gives the backend its share of the database's connections: every slot has one,

@@ -35,6 +35,7 @@ type Gateway struct {
 	monitor  monitor
 	tap      *tap             // nil unless usage is looked at
 	people   *beacon.Receiver // nil: what they feel is not asked
+	commits  commits
 
 	reloading sync.Mutex // guards what follows
 	readers   map[place]opened
@@ -50,7 +51,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	var err error
-	if cfg.Backend, err = cfg.fit(); err != nil {
+	if cfg.Backend, cfg.Commits, err = cfg.fit(); err != nil {
 		return nil, err
 	}
 	cfg.Backend.Name, cfg.Backend.Mode = "database", cfg.Policy.Mode
@@ -77,6 +78,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	}
 	if err := g.openAll(ctx); err != nil {
 		return nil, err
+	}
+	if err := g.commits.open(cfg, g.tables, g.onEvent); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if err := g.install(cfg, l); err != nil {
 		return nil, err
@@ -183,11 +187,12 @@ func (s *server) serve() error {
 }
 
 // Shutdown ends the gateway in order: not ready, no new connections, requests
-// answered, Readers drained, admin listener closed. If ctx ends first, what is left
+// answered, Writers and Readers drained, admin listener closed. If ctx ends first, what is left
 // is cut off and the context's error is returned. The database stays open.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true)
-	err := g.data.shutdown(ctx)
+	g.commits.hub.close()
+	err := errors.Join(g.data.shutdown(ctx), g.commits.shutdown(ctx))
 	g.reloading.Lock()
 	for _, r := range g.readers {
 		err = errors.Join(err, r.Shutdown(ctx))

@@ -25,6 +25,11 @@ type resource struct {
 	table   store.Table
 	wait    fulcrum.Option // whether its requests wait for their queries by themselves
 	readers []*reader      // by region
+
+	write    *writer // nil if it cannot be written, as what follows
+	writable store.Writable
+	version  func(row []byte) string // nil without a version column
+	keyParts int
 }
 
 type reader = fulcrum.Reader[store.Key, []byte]
@@ -99,7 +104,10 @@ func (g *Gateway) prepare(cfg Config) (*live, error) {
 // new ones, and swaps. The lock is held, or nobody else is there yet.
 func (g *Gateway) install(cfg Config, l *live) error {
 	for _, r := range cfg.Resources {
-		res := &resource{name: r.Name, table: g.tables[r.Name]}
+		res := &resource{name: r.Name, table: g.tables[r.Name], write: g.commits.writers[r.Name], version: versionOf(r), keyParts: len(r.Key)}
+		if res.write != nil {
+			res.writable = res.table.(store.Writable)
+		}
 		if _, is := res.table.(store.Punctual); is {
 			res.wait = fulcrum.Patient
 		}
@@ -164,7 +172,7 @@ func (g *Gateway) reload(cfg Config) error {
 		return err
 	}
 	var err error
-	if cfg.Backend, err = cfg.fit(); err != nil {
+	if cfg.Backend, cfg.Commits, err = cfg.fit(); err != nil {
 		return err
 	}
 	if err := g.cfg.restart(cfg); err != nil {
@@ -198,7 +206,7 @@ func (c Config) restart(to Config) error {
 		from, to any
 	}{
 		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Experience", c.Experience, to.Experience},
-		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
+		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Commits", tuning(c.Commits), tuning(to.Commits)}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
 		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Experience", c.Experience, to.Experience},
 	} {
 		if !reflect.DeepEqual(f.from, f.to) {

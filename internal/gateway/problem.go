@@ -32,12 +32,20 @@ var (
 	unknownField    = newKind(http.StatusBadRequest, "unknown_field", "The body has an unknown field", `The only field is "keys".`)
 	duplicateField  = newKind(http.StatusBadRequest, "duplicate_field", "The body has a field twice", "Send each field once.")
 	noKeys          = newKind(http.StatusBadRequest, "no_keys", "The body names no keys", `Name at least one key in "keys".`)
+	badRow          = newKind(http.StatusBadRequest, "bad_row", "The body does not fit the resource's columns", "The detail says which column, and what it wants.")
+	needsCommit     = newKind(http.StatusBadRequest, "needs_commit", "Only a commit can tell what this request asks for", "Leave out Fulcrum-Durability, or conditions, Idempotency-Key and Prefer.")
+	noVersion       = newKind(http.StatusBadRequest, "no_version", "The resource has no versions", "Name a version column in the gateway's configuration, or leave out If-Match.")
 	unauthorized    = newKind(http.StatusUnauthorized, "unauthorized", "The request has no valid token", "Send Authorization: Bearer and a token that the gateway's configuration knows.")
 	forbidden       = newKind(http.StatusForbidden, "forbidden", "The token does not allow this", "Ask with another token, or have this one allowed in the gateway's configuration.")
-	unknownPath     = newKind(http.StatusNotFound, "unknown_path", "There is nothing at this path", "Use GET /v1/{resource}/{key} or POST /v1/{resource}:batchGet.")
+	unknownPath     = newKind(http.StatusNotFound, "unknown_path", "There is nothing at this path", "Use /v1/{resource}/{key}, /v1/{resource}, /v1/{resource}:batchGet or /v1/{resource}:batchPut.")
 	unknownResource = newKind(http.StatusNotFound, "unknown_resource", "There is no such resource", "Check the name against the gateway's configuration.")
 	notFound        = newKind(http.StatusNotFound, "not_found", "There is no such row", "The database was asked and has no row with this key.")
 	wrongMethod     = newKind(http.StatusMethodNotAllowed, "method_not_allowed", "The method is not allowed here", "The Allow header names those that are.")
+	rowExists       = newKind(http.StatusConflict, "row_exists", "The row is there already", "Change it with PUT or PATCH, or take another key.")
+	constraint      = newKind(http.StatusConflict, "constraint", "The row breaks a constraint of the table", "The detail names the constraint.")
+	wrongVersion    = newKind(http.StatusPreconditionFailed, "wrong_version", "The row has another version, or is not there", "Read it again, and change what it is now.")
+	keyReused       = newKind(http.StatusUnprocessableEntity, "idempotency_key_reused", "The Idempotency-Key was used for another request", "Take a new key for each request, and the same one only to ask again.")
+	badValue        = newKind(http.StatusUnprocessableEntity, "bad_value", "The database does not take a value of the row", "The detail has what it says.")
 	slowBody        = newKind(http.StatusRequestTimeout, "slow_body", "The body did not arrive in time", "Send it at once, or send less.")
 	tooManyKeys     = newKind(http.StatusRequestEntityTooLarge, "too_many_keys", "The body names too many keys", "Split the request.")
 	bodyTooLarge    = newKind(http.StatusRequestEntityTooLarge, "body_too_large", "The body is too large", "Split the request.")
@@ -47,6 +55,7 @@ var (
 	circuitOpen     = newKind(http.StatusServiceUnavailable, "circuit_open", "The database is not asked at the moment", "Too many calls to it failed. Come back after Retry-After seconds.")
 	unavailable     = newKind(http.StatusServiceUnavailable, "unavailable", "The database cannot be reached", "Try again later.")
 	draining        = newKind(http.StatusServiceUnavailable, "draining", "The gateway is shutting down", "Ask another instance, or try again later.")
+	ambiguous       = newKind(http.StatusGatewayTimeout, "ambiguous", "It is not known whether the write was made", "Read the row to find out. With an Idempotency-Key, ask again: it is made once.")
 	deadline        = newKind(http.StatusGatewayTimeout, "deadline", "The deadline passed before the answer", "Allow more time with Fulcrum-Timeout-Ms, or ask for less at once.")
 )
 
@@ -76,6 +85,9 @@ func problemOf(err error) problem {
 	var key *store.KeyError
 	var refused *fulcrum.ShedError
 	var open *fulcrum.CircuitOpenError
+	if p := writeProblem(err); p.kind != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, fulcrum.ErrNotFound):
 		return problem{kind: notFound}

@@ -76,15 +76,21 @@ func (x *exchange) serve() {
 		x.row(name, key)
 		return
 	}
-	if name, verb, _ := strings.Cut(name, ":"); verb == "batchGet" {
-		x.batchGet(name)
-		return
+	switch resource, verb, named := strings.Cut(name, ":"); {
+	case verb == "batchGet":
+		x.batchGet(resource)
+	case verb == "batchPut":
+		x.batchPut(resource)
+	case named || name == "":
+		x.fail(problem{kind: unknownPath})
+	default:
+		x.insert(name)
 	}
-	x.fail(problem{kind: unknownPath})
 }
 
-// find looks up a resource and reads the headers that steer its request.
-func (x *exchange) find(name string) bool {
+// find looks up a resource that may be read or written, and reads the headers that
+// steer its request.
+func (x *exchange) find(name, operation string) bool {
 	if plain, err := url.PathUnescape(name); err == nil && x.r.URL.RawPath != "" {
 		name = plain
 	}
@@ -93,7 +99,7 @@ func (x *exchange) find(name string) bool {
 		x.fail(unknownResource.because("there is no resource %q", shorten(name)))
 		return false
 	}
-	if !x.authorize(name) {
+	if !x.authorize(operation, name) {
 		return false
 	}
 	x.res = res
@@ -116,9 +122,18 @@ func (x *exchange) locate() {
 	x.reader = x.res.readers[region.Index()]
 }
 
-// row answers GET /v1/{resource}/{key…}.
+// row answers what is asked of /v1/{resource}/{key…}.
 func (x *exchange) row(name, path string) {
-	if !x.allow(http.MethodGet, http.MethodHead) || !x.find(name) {
+	switch x.r.Method {
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		x.change(name, path)
+		return
+	}
+	if !x.allow(x.rowMethods(name)...) || !x.find(name, readGrant) {
+		return
+	}
+	if x.res.isEvents(path) && x.r.Method == http.MethodGet {
+		x.events(path)
 		return
 	}
 	key, err := x.pathKey(path)
@@ -132,6 +147,9 @@ func (x *exchange) row(name, path string) {
 	if err != nil {
 		x.fail(x.report(err))
 		return
+	}
+	if x.res.version != nil {
+		x.etag(x.res.version(row))
 	}
 	x.send(http.StatusOK, rowType, row)
 }

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/store"
+)
+
+type writer = fulcrum.Writer[store.Change, store.Written]
+
+// commits is what makes changes, of all resources that can be written.
+type commits struct {
+	backend *fulcrum.Backend // their slots; nil if nothing can be written
+	writers map[string]*writer
+	hub     hub
+}
+
+// open makes a Writer for each resource that can be written.
+func (c *commits) open(cfg Config, tables map[string]store.Table, onEvent func(fulcrum.Event)) error {
+	c.writers = make(map[string]*writer)
+	c.hub.init()
+	for _, r := range cfg.Resources {
+		table, ok := tables[r.Name].(store.Writable)
+		if !r.Writable || !ok {
+			continue
+		}
+		if err := c.makeBackend(cfg, onEvent); err != nil {
+			return err
+		}
+		w, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
+			Name: r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: table.Resolve, Backend: c.backend, Timeout: cfg.Timeout,
+			OrderBy: func(c store.Change) string { return string(c.Key) },
+			Size:    func(c store.Change) int { return len(c.Key) + len(c.Body) },
+			Lost: func(change store.Change, err error) {
+				cfg.Log.Error("a change that was acknowledged from memory is lost", "resource", r.Name, "key", change.Key, "operation", change.Op.String(), "error", err)
+			},
+		})
+		if err != nil {
+			return err
+		}
+		c.writers[r.Name] = w
+	}
+	return nil
+}
+
+func (c *commits) makeBackend(cfg Config, onEvent func(fulcrum.Event)) (err error) {
+	if c.backend != nil {
+		return nil
+	}
+	b := cfg.Commits
+	b.Name, b.OnEvent = "commits", onEvent
+	c.backend, err = fulcrum.NewBackend(b)
+	return err
+}
+
+// shutdown makes what was accepted.
+func (c *commits) shutdown(ctx context.Context) error {
+	var all error
+	for _, w := range c.writers {
+		all = errors.Join(all, w.Shutdown(ctx))
+	}
+	return all
+}
+
+// sharesOfCommits: commits get a quarter of the connections that they share with reads,
+// but not more than is of use to one disk.
+const (
+	sharesOfCommits = 4
+	mostCommits     = 8
+)
+
+// fitCommits is what the Backend of the commits gets, and how many connections that
+// takes from the reads.
+func (c Config) fitCommits() (b fulcrum.BackendConfig, conns int) {
+	b = c.Commits
+	if !c.writes() {
+		return b, 0
+	}
+	if own, ok := c.DB.(store.Committer); ok {
+		b.MaxInFlight, b.Reserved = max(1, own.Commits()), -1
+		if b.MaxInFlight > 1 {
+			b.MaxInFlight, b.Reserved = b.MaxInFlight-1, 1
+		}
+		return b, 0
+	}
+	share := min(mostCommits, c.DB.Conns()/sharesOfCommits)
+	if b.MaxInFlight == 0 {
+		b.MaxInFlight = max(1, share-1)
+	}
+	if b.Reserved == 0 {
+		b.Reserved = -1
+		if share > 1 {
+			b.Reserved = 1
+		}
+	}
+	return b, b.MaxInFlight + max(0, b.Reserved)
+}
+
+// writes says whether anything can be written.
+func (c Config) writes() bool {
+	for _, r := range c.Resources {
+		if r.Writable {
+			return true
+		}
+	}
+	return false
+}
+
+// versionOf finds the version in a row, as an ETag has it; nil if there is no column.
+func versionOf(r store.Resource) func(row []byte) string {
+	if r.Version == "" {
+		return nil
+	}
+	return func(row []byte) string {
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(row, &fields) != nil {
+			return ""
+		}
+		raw := fields[r.Version]
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			return text
+		}
+		return string(raw)
+	}
+}
