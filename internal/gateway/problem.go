@@ -52,6 +52,7 @@ var (
 	shed            = newKind(http.StatusTooManyRequests, "shed", "The request was refused to protect the others", "Come back after Retry-After seconds.")
 	canceled        = newKind(499, "canceled", "The client left before the answer", "Nobody reads this.")
 	internal        = newKind(http.StatusInternalServerError, "internal", "Something went wrong inside", "The gateway's log says what.")
+	notInitialised  = newKind(http.StatusNotImplemented, "not_initialised", "The database lacks a table of Fulcrum's own", "Run fulcrum init once, or leave out what needs it.")
 	circuitOpen     = newKind(http.StatusServiceUnavailable, "circuit_open", "The database is not asked at the moment", "Too many calls to it failed. Come back after Retry-After seconds.")
 	unavailable     = newKind(http.StatusServiceUnavailable, "unavailable", "The database cannot be reached", "Try again later.")
 	draining        = newKind(http.StatusServiceUnavailable, "draining", "The gateway is shutting down", "Ask another instance, or try again later.")

@@ -214,6 +214,7 @@ func (x *exchange) written(c store.Change, r fulcrum.Receipt[store.Written]) {
 func writeProblem(err error) problem {
 	var row *store.RowError
 	var body *store.BodyError
+	var lacking *store.ConfigError
 	switch {
 	case errors.Is(err, fulcrum.ErrAmbiguous):
 		return problem{kind: ambiguous}
@@ -225,6 +226,8 @@ func writeProblem(err error) problem {
 			k = constraint
 		}
 		return problem{kind: k, detail: strings.TrimPrefix(row.Error(), "store: ")}
+	case errors.As(err, &lacking):
+		return problem{kind: notInitialised, detail: lacking.Problem}
 	case errors.Is(err, store.ErrExists):
 		return problem{kind: rowExists}
 	case errors.Is(err, store.ErrVersion):

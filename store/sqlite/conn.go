@@ -31,14 +31,14 @@ var conns sync.Map // uintptr → *conn
 // the context: some 20 µs.
 const steps = 1000
 
-// openConn opens the file and makes the connection refuse to write.
-func openConn(db *DB) (*conn, error) {
+// openConn opens the file and runs the pragmas.
+func openConn(db *DB, pragmas []string) (*conn, error) {
 	c := &conn{db: db, tls: libc.NewTLS()}
 	if err := c.open(); err != nil {
 		c.close()
 		return nil, err
 	}
-	for _, sql := range db.pragmas() {
+	for _, sql := range pragmas {
 		if err := c.exec(sql); err != nil {
 			c.close()
 			return nil, err
@@ -108,6 +108,10 @@ func (c *conn) exec(sql string) error {
 func (c *conn) stmt(p *plan) (*stmt, error) {
 	for len(c.stmts) <= p.id {
 		c.stmts = append(c.stmts, nil)
+	}
+	if s := c.stmts[p.id]; s != nil && p.id == ownStatement {
+		s.close()
+		c.stmts[p.id] = nil
 	}
 	if c.stmts[p.id] == nil {
 		s, err := c.prepare(p.sql)

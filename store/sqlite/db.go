@@ -34,6 +34,9 @@ type Config struct {
 	// It costs address space, not memory. Default and most 2 GiB less 64 KiB, -1
 	// none.
 	MapBytes int
+	// Synchronous is how much an answered commit outlives: SyncFull, SyncNormal or
+	// SyncOff. Default SyncFull.
+	Synchronous string
 }
 
 const (
@@ -53,6 +56,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MapBytes == 0 {
 		c.MapBytes = maxMapBytes
 	}
+	if c.Synchronous == "" {
+		c.Synchronous = SyncFull
+	}
 	switch {
 	case c.Path == "":
 		return c, errors.New("sqlite: Config.Path is missing: name the database's file")
@@ -68,6 +74,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("sqlite: Config.BusyTimeout: %s is negative; -1 means not to wait", c.BusyTimeout)
 	case c.MapBytes < -1 || c.MapBytes > maxMapBytes:
 		return c, fmt.Errorf("sqlite: Config.MapBytes: %d is not between 1 and %d; -1 means none", c.MapBytes, maxMapBytes)
+	case c.Synchronous != SyncFull && c.Synchronous != SyncNormal && c.Synchronous != SyncOff:
+		return c, fmt.Errorf("sqlite: Config.Synchronous: %q is not %s, %s or %s", c.Synchronous, SyncFull, SyncNormal, SyncOff)
 	}
 	return c, nil
 }
@@ -80,9 +88,15 @@ type DB struct {
 	done   chan struct{} // closed with closed
 	slots  chan struct{} // one token for each connection in use
 
+	committing chan struct{} // one token while a commit is in flight
+	committer  *conn         // whoever has the token may use it; nil until it is needed
+	committed  atomic.Int64  // commits
+	opened     int64         // when, in ns since 1970
+
 	mu    sync.Mutex
-	idle  []*conn // the warmest last
-	plans int     // ids given out
+	idle  []*conn          // the warmest last
+	plans int              // ids given out
+	texts map[string]*plan // of statements that write
 }
 
 var _ store.DB = (*DB)(nil)
@@ -103,7 +117,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	case !file.Mode().IsRegular():
 		return nil, fmt.Errorf("sqlite: %s is no regular file", cfg.Path)
 	}
-	db := &DB{cfg: cfg, file: file, done: make(chan struct{}), slots: make(chan struct{}, cfg.Conns)}
+	db := &DB{
+		cfg: cfg, file: file, done: make(chan struct{}), slots: make(chan struct{}, cfg.Conns), committing: make(chan struct{}, 1),
+		opened: time.Now().UnixNano(), texts: make(map[string]*plan), plans: ownStatement + 1,
+	}
 	if err := db.with(ctx, func(c *conn) error { return c.exec("select 1 from sqlite_schema limit 1") }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -156,12 +173,15 @@ func (db *DB) Close() error {
 	for range cap(db.slots) { // until all are back
 		db.slots <- struct{}{}
 	}
+	db.committing <- struct{}{}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for _, c := range db.idle {
-		c.close()
+	for _, c := range append(db.idle, db.committer) {
+		if c != nil {
+			c.close()
+		}
 	}
-	db.idle = nil
+	db.idle, db.committer = nil, nil
 	return nil
 }
 
@@ -177,21 +197,34 @@ func (db *DB) with(ctx context.Context, f func(*conn) error) (err error) {
 	if err != nil {
 		return err
 	}
+	lost := false
+	defer func() {
+		if lost {
+			db.drop(c)
+		} else {
+			db.give(c)
+		}
+	}()
+	lost, err = db.guarded(c, f)
+	return err
+}
+
+// guarded runs f; lost says that the connection cannot be used any more.
+func (db *DB) guarded(c *conn, f func(*conn) error) (lost bool, err error) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(before)
 		p := recover()
 		if _, fault := p.(interface{ Addr() uintptr }); fault {
-			db.drop(c)
-			err = fmt.Errorf("sqlite: %s was cut off while it is open: %w", db.cfg.Path, store.ErrUnavailable)
+			conns.Delete(c.handle)
+			lost, err = true, fmt.Errorf("sqlite: %s was cut off while it is open: %w", db.cfg.Path, store.ErrUnavailable)
 			return
 		}
-		db.give(c)
 		if p != nil {
 			panic(p)
 		}
 	}()
-	return f(c)
+	return false, f(c)
 }
 
 // take finds the connection that was used last, whose cache is the warmest, or
@@ -233,7 +266,7 @@ func (db *DB) warmest() (*conn, error) {
 		return c, nil
 	}
 	db.mu.Unlock()
-	return openConn(db)
+	return openConn(db, db.pragmas())
 }
 
 // give puts a connection back.

@@ -15,6 +15,8 @@ type column struct {
 	declared string // type, upper case
 	primary  int    // place in the primary key from 1, 0 if it is no part of it
 	notNull  bool
+
+	generated bool // computed by the file
 }
 
 // table is what a file says of a table or view.
@@ -67,8 +69,8 @@ func (c *conn) describe(name string) (*table, error) {
 	if err != nil || t.kind == "" {
 		return t, err
 	}
-	err = c.query(`select name, upper(type), pk, "notnull" from pragma_table_xinfo(?, ?)`, args, func(s *stmt) {
-		t.columns = append(t.columns, column{string(s.text(0)), string(s.text(1)), int(s.int(2)), s.int(3) != 0})
+	err = c.query(`select name, upper(type), pk, "notnull", hidden from pragma_table_xinfo(?, ?)`, args, func(s *stmt) {
+		t.columns = append(t.columns, column{string(s.text(0)), string(s.text(1)), int(s.int(2)), s.int(3) != 0, s.int(4) > 1})
 	})
 	if err != nil {
 		return t, err
@@ -348,5 +350,19 @@ func (db *DB) Open(ctx context.Context, r store.Resource) (store.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTable(db, o), nil
+	t := newTable(db, o)
+	if !r.Writable {
+		return t, nil
+	}
+	wrong := func(field, format string, args ...any) error {
+		return &store.ConfigError{Resource: r.Name, Field: field, Problem: fmt.Sprintf(format, args...)}
+	}
+	if err := db.mayCommit(); err != nil {
+		return nil, wrong("writable", "%v", err)
+	}
+	s, err := newSheet(o, wrong)
+	if err != nil {
+		return nil, err
+	}
+	return newWritable(t, o, s), nil
 }
