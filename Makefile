@@ -64,6 +64,9 @@ bench-tuner: ## simulate the tuner and its rivals (ten minutes); writes docs/res
 bench-backend: ## measure tuner, overload and urgent requests on PostgreSQL (half an hour); writes docs/results/backend.md
 	cd benchmarks && $(GO) run ./cmd/bench-backend -o ../docs/results/backend.md -plot ../docs/results/overload.svg
 
+bench-writes: ## measure gathered writes; writes docs/results/writes.md
+	cd benchmarks && $(GO) run ./cmd/bench-writes -o ../docs/results/writes.md
+
 bench-usage: ## read logs beside GoAccess; writes docs/results/usage.md
 	cd benchmarks && $(GO) run ./cmd/bench-usage -o ../docs/results/usage.md
 

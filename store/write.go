@@ -45,6 +45,10 @@ type Change struct {
 	IfAbsent  bool   // the row must not be there: If-None-Match: * (Put only)
 	Return    bool   // answer with the row as it is afterwards (of a Delete: as it was)
 
+	// Prepared is what ParseChange made of it, for the Apply of the same table; nil if it
+	// was not asked, or the change comes from a journal.
+	Prepared any
+
 	Once *Once // nil: making the change again makes it again
 }
 
@@ -72,9 +76,8 @@ type Written struct {
 type Writable interface {
 	Table
 	// ParseChange checks a change against the table's columns before anything is sent:
-	// names, kinds of JSON values, what is missing. It may bring Body into another form,
-	// which Apply understands, and takes an empty Key out of it where that names all key
-	// columns; a Put without a key is wrong. Its errors are *BodyError.
+	// names, kinds of JSON values, what is missing. It takes an empty Key out of Body where
+	// that names all key columns; a Put without a key is wrong. Its errors are *BodyError.
 	ParseChange(c Change) (Change, error)
 	// Apply makes changes in one transaction: those that fail on their data get their own
 	// error with c.Fail (ErrNotFound, ErrExists, ErrVersion, ErrOnceReused, *RowError), the others

@@ -29,9 +29,9 @@ type field struct {
 	value func(raw []byte) (any, error) // of JSON; the error says what is wanted
 }
 
-// edit is a change that was read.
+// edit is what a change says, once it was read.
 type edit struct {
-	store.Change
+	op     store.Op
 	parts  []string // of the key; nil if the database makes it
 	values []any    // by column
 	named  []bool   // which of them the body names
@@ -78,15 +78,19 @@ func newSheet(o *opened, wrong wrongFunc) (*sheet, error) {
 // *store.BodyError.
 func (w *writable) ParseChange(c store.Change) (store.Change, error) {
 	e, err := w.sheet.read(c, w.key)
-	if err == nil && e.parts != nil {
+	if err != nil {
+		return c, err
+	}
+	if e.parts != nil {
 		c.Key = store.JoinKey(e.parts...)
 	}
-	return c, err
+	c.Prepared = e
+	return c, nil
 }
 
 // read makes an edit of a change.
 func (s *sheet) read(c store.Change, key []store.KeyColumn) (*edit, error) {
-	e := &edit{Change: c, values: make([]any, len(s.columns)), named: make([]bool, len(s.columns))}
+	e := &edit{op: c.Op, values: make([]any, len(s.columns)), named: make([]bool, len(s.columns))}
 	if err := s.checkConditions(c); err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func (s *sheet) settleKey(e *edit, key []store.KeyColumn) error {
 	case e.parts != nil:
 	case len(made) == len(s.key):
 		e.parts = made
-	case e.Op == store.Put:
+	case e.op == store.Put:
 		return &store.BodyError{Problem: "the key is missing: name " + strings.Join(s.keyNames(), ", ")}
 	case len(made) > 0 || len(s.key) > 1:
 		return &store.BodyError{Problem: "a part of the key is missing: name " + strings.Join(s.keyNames(), ", ")}
@@ -211,12 +215,12 @@ func (s *sheet) keyNames() []string {
 func (s *sheet) settle(e *edit) error {
 	any := false
 	for i, f := range s.columns {
-		if e.Op == store.Put && !f.isKey && !e.named[i] {
+		if e.op == store.Put && !f.isKey && !e.named[i] {
 			return &store.BodyError{Column: f.name, Problem: "is missing: a put names all columns"}
 		}
 		any = any || e.named[i]
 	}
-	if e.Op == store.Patch && !any {
+	if e.op == store.Patch && !any {
 		return &store.BodyError{Problem: "names no column to change"}
 	}
 	return nil

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 
 	"github.com/fulcrum-data/fulcrum"
@@ -66,12 +65,18 @@ func (db *DB) commit(ctx context.Context, f func(*conn) error) error {
 	return err
 }
 
+// walPages is after how many pages the log is written back into the file: 40 MiB. Rows
+// that are changed again meanwhile are written back once. With SQLite's 1,000 a fifth of
+// the time went into that.
+const walPages = 10_000
+
 // writePragmas are what the connection that writes runs when it is opened.
 func (db *DB) writePragmas() []string {
 	return []string{
 		"pragma journal_mode = wal",
 		"pragma synchronous = " + db.cfg.Synchronous,
 		"pragma foreign_keys = on",
+		fmt.Sprintf("pragma wal_autocheckpoint = %d", walPages),
 		fmt.Sprintf("pragma mmap_size = %d", max(0, db.cfg.MapBytes)),
 	}
 }
@@ -105,5 +110,3 @@ const (
 	// ownStatement is the id of a plan that shares one statement with all of its kind.
 	ownStatement = 0
 )
-
-func rawURL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -93,16 +93,19 @@ func nothing(*stmt) {}
 
 // once makes a change, or tells its first answer again.
 func (w *writable) once(conn *conn, c store.Change, carefully bool) (store.Written, error) {
-	e, err := w.sheet.read(c, w.key)
-	if err != nil {
-		return store.Written{}, err
+	e, ready := c.Prepared.(*edit)
+	if !ready {
+		var err error
+		if e, err = w.sheet.read(c, w.key); err != nil {
+			return store.Written{}, err
+		}
 	}
 	if c.Once == nil {
-		return w.careful(conn, e, carefully)
+		return w.careful(conn, &c, e, carefully)
 	}
 	now := time.Now()
 	var body, answer []byte
-	err = conn.own("select body, answer from fulcrum_once where scope = ? and key = ? and at > ?",
+	err := conn.own("select body, answer from fulcrum_once where scope = ? and key = ? and at > ?",
 		[]any{c.Once.Scope, c.Once.Key, now.Add(-store.OnceFor).UnixMilli()}, func(s *stmt) {
 			body, answer = append(body, s.blob(0)...), append(answer, s.text(1)...)
 		})
@@ -115,7 +118,7 @@ func (w *writable) once(conn *conn, c store.Change, carefully bool) (store.Writt
 		written, first, err := store.DecodeAnswer(answer)
 		return written, errors.Join(err, first)
 	}
-	written, err := w.careful(conn, e, carefully)
+	written, err := w.careful(conn, &c, e, carefully)
 	text, lasting := store.EncodeAnswer(written, err)
 	if !lasting {
 		return written, err

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,6 +25,8 @@ type writable struct {
 	sheet   *sheet
 	look    *plan // whether a row is there, and its version
 	removal *plan
+	replace *plan // of all columns; nil if there are none but the key
+	create  *plan // with all columns
 }
 
 var _ store.Writable = (*writable)(nil)
@@ -36,6 +39,14 @@ func newWritable(t *resource, o *opened, s *sheet) *writable {
 	}
 	w.look = t.db.planOf("select " + shown + " from " + w.target() + w.where())
 	w.removal = t.db.planOf("delete from " + w.target() + w.where())
+	all := make([]bool, len(s.columns))
+	for i, f := range s.columns {
+		all[i] = !f.isKey
+	}
+	if sql := w.updateSQL(all); sql != "" {
+		w.replace = t.db.planOf(sql)
+	}
+	w.create = t.db.planOf(w.insertSQL(all, true))
 	return w
 }
 
@@ -48,6 +59,57 @@ func (w *writable) where() string {
 		b.WriteString([]string{" where ", " and "}[min(n, 1)] + quote(name) + " = ?")
 	}
 	return b.String()
+}
+
+// updateSQL changes the named columns of a row and tells its version; empty if there is
+// nothing to change. The version of a time is the last parameter before the key.
+func (w *writable) updateSQL(named []bool) string {
+	var sets []string
+	for i, f := range w.sheet.columns {
+		if named[i] {
+			sets = append(sets, quote(f.name)+" = ?")
+		}
+	}
+	returning := ""
+	if v := w.sheet.version; v != nil {
+		next := quote(v.name) + " = ?"
+		if !w.sheet.timed {
+			next = quote(v.name) + " = coalesce(cast(" + quote(v.name) + " as integer), 0) + 1"
+		}
+		sets = append(sets, next)
+		returning = " returning " + quote(v.name)
+	}
+	if len(sets) == 0 {
+		return ""
+	}
+	return "update " + w.target() + " set " + strings.Join(sets, ", ") + w.where() + returning
+}
+
+// insertSQL makes a row; what is not named gets its default. Parameters are the named
+// columns, the version, and the key, if it is given; otherwise it is told.
+func (w *writable) insertSQL(named []bool, keyed bool) string {
+	var columns []string
+	for i, f := range w.sheet.columns {
+		if named[i] {
+			columns = append(columns, quote(f.name))
+		}
+	}
+	if v := w.sheet.version; v != nil {
+		columns = append(columns, quote(v.name))
+	}
+	returning := ""
+	if keyed {
+		for _, name := range w.sheet.keyNames() {
+			columns = append(columns, quote(name))
+		}
+	} else {
+		returning = " returning " + quote(w.key[0].Name) // ParseChange sees to it that there is one
+	}
+	if len(columns) == 0 {
+		return "insert into " + w.target() + " default values" + returning
+	}
+	return "insert into " + w.target() + " (" + strings.Join(columns, ", ") + ") values (" +
+		strings.TrimPrefix(strings.Repeat(", ?", len(columns)), ", ") + ")" + returning
 }
 
 // Apply makes changes in one transaction. A change that breaks a constraint fails alone.
@@ -69,12 +131,12 @@ var errDeferred = errors.New("sqlite: a deferred constraint does not hold")
 // transact makes all changes and commits. carefully has each row undone that leaves a
 // deferred constraint broken.
 func (w *writable) transact(conn *conn, c *fulcrum.Commit[store.Change, store.Written], carefully bool) error {
-	if err := conn.exec("begin immediate"); err != nil {
+	if err := conn.own("begin immediate", nil, nothing); err != nil {
 		return err
 	}
 	err := w.fill(conn, c, carefully)
 	if err == nil {
-		err = conn.exec("commit")
+		err = conn.own("commit", nil, nothing)
 	}
 	if err == nil {
 		return nil
@@ -140,14 +202,14 @@ func ofRow(err error) bool {
 }
 
 // careful makes a change, and undoes it if it leaves a deferred constraint broken.
-func (w *writable) careful(conn *conn, e *edit, carefully bool) (store.Written, error) {
+func (w *writable) careful(conn *conn, c *store.Change, e *edit, carefully bool) (store.Written, error) {
 	if !carefully {
-		return w.make(conn, e)
+		return w.make(conn, c, e)
 	}
 	if err := conn.exec("savepoint one"); err != nil {
 		return store.Written{}, err
 	}
-	written, err := w.make(conn, e)
+	written, err := w.make(conn, c, e)
 	if err == nil && conn.brokenForeignKeys() {
 		if err := conn.exec("rollback to one"); err != nil {
 			return written, err
@@ -169,34 +231,33 @@ func (c *conn) brokenForeignKeys() bool {
 }
 
 // make makes one change.
-func (w *writable) make(conn *conn, e *edit) (store.Written, error) {
-	written := store.Written{Key: e.Key}
-	there, version, err := w.find(conn, e)
-	if err != nil {
-		return written, err
+func (w *writable) make(conn *conn, c *store.Change, e *edit) (written store.Written, err error) {
+	written.Key = c.Key
+	if c.IfVersion != "" || c.IfAbsent {
+		there, version, err := w.find(conn, e)
+		switch {
+		case err != nil:
+			return written, err
+		case c.IfVersion != "" && (!there || version != c.IfVersion):
+			return written, store.ErrVersion
+		case c.IfAbsent && there:
+			return written, store.ErrExists
+		}
 	}
 	switch {
-	case e.IfVersion != "" && (!there || version != e.IfVersion):
-		return written, store.ErrVersion
-	case there && (e.Op == store.Insert || e.IfAbsent):
-		return written, store.ErrExists
-	case !there && (e.Op == store.Patch || e.Op == store.Delete):
-		return written, fulcrum.ErrNotFound
-	case e.Op == store.Delete:
-		return written, w.remove(conn, e, &written)
+	case c.Op == store.Delete:
+		return written, w.remove(conn, c, e, &written)
+	case c.Op == store.Insert || c.IfAbsent:
+		err = w.insert(conn, e, &written)
+	default:
+		var found bool
+		if found, err = w.update(conn, e, &written); err == nil && !found {
+			if err = fulcrum.ErrNotFound; c.Op == store.Put {
+				err = w.insert(conn, e, &written)
+			}
+		}
 	}
-	written.Created = !there
-	next := w.sheet.next(there, version)
-	if there {
-		err = w.update(conn, e, next)
-	} else {
-		err = w.insert(conn, e, next, &written)
-	}
-	if err != nil {
-		return store.Written{Key: e.Key}, err
-	}
-	written.Version = versionText(next)
-	if e.Return {
+	if err == nil && c.Return {
 		written.Row, err = w.shown(conn, written.Key)
 	}
 	return written, err
@@ -204,9 +265,6 @@ func (w *writable) make(conn *conn, e *edit) (store.Written, error) {
 
 // find looks whether the row is there, and for its version.
 func (w *writable) find(conn *conn, e *edit) (there bool, version string, err error) {
-	if e.parts == nil {
-		return false, "", nil
-	}
 	err = w.run(conn, w.look, e, nil, func(s *stmt) {
 		there = true
 		if w.sheet.version != nil && s.class(0) != classNull {
@@ -216,92 +274,86 @@ func (w *writable) find(conn *conn, e *edit) (there bool, version string, err er
 	return there, version, err
 }
 
-// next is the version that a change gives its row; nil without a version column.
-func (s *sheet) next(there bool, was string) any {
-	switch {
-	case s.version == nil:
-		return nil
-	case s.timed:
-		return time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
-	case !there:
-		return int64(1)
-	}
-	n, _ := intValue([]byte(was + " ")[:len(was)]) // what is no integer begins again
-	at, _ := n.(int64)
-	return at + 1
-}
-
-func versionText(v any) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
-}
-
-func (w *writable) remove(conn *conn, e *edit, written *store.Written) (err error) {
-	if e.Return {
-		if written.Row, err = w.shown(conn, e.Key); err != nil {
+func (w *writable) remove(conn *conn, c *store.Change, e *edit, written *store.Written) (err error) {
+	if c.Return {
+		if written.Row, err = w.shown(conn, c.Key); err != nil {
 			return err
 		}
 	}
-	return w.run(conn, w.removal, e, nil, nil)
+	if err = w.run(conn, w.removal, e, nil, nil); err == nil && conn.changes() == 0 {
+		return fulcrum.ErrNotFound
+	}
+	return err
 }
 
-// update changes the columns that the body names.
-func (w *writable) update(conn *conn, e *edit, next any) error {
-	var sql strings.Builder
-	sql.WriteString("update " + w.target() + " set ")
-	columns, values := w.named(e, next)
-	for i, c := range columns {
-		if i > 0 {
-			sql.WriteString(", ")
-		}
-		sql.WriteString(quote(c) + " = ?")
+// update changes the columns that the body names; false if the row is not there.
+func (w *writable) update(conn *conn, e *edit, written *store.Written) (found bool, err error) {
+	p := w.replace
+	if e.op == store.Patch {
+		p = w.db.planOf(w.updateSQL(e.named))
 	}
-	if len(columns) == 0 { // a put of a row that is its key
+	if p == nil { // a put of a row that is its key
+		found, _, err = w.find(conn, e)
+		return found, err
+	}
+	values := w.named(e)
+	if w.sheet.timed {
+		values = append(values, now())
+	}
+	err = w.run(conn, p, e, values, func(s *stmt) { written.Version = string(s.text(0)) })
+	return conn.changes() > 0, err
+}
+
+// insert makes a row that must not be there.
+func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
+	values := w.named(e)
+	switch {
+	case w.sheet.timed:
+		values = append(values, now())
+	case w.sheet.version != nil:
+		values = append(values, int64(1))
+	}
+	if w.sheet.version != nil {
+		written.Version = fmt.Sprint(values[len(values)-1])
+	}
+	p := w.create
+	if e.op == store.Insert {
+		p = w.db.planOf(w.insertSQL(e.named, e.parts != nil))
+	}
+	err := w.run(conn, p, e, values, func(s *stmt) { written.Key = w.keyOf(s) })
+	if err == nil {
+		written.Created = true
 		return nil
 	}
-	return w.run(conn, w.db.planOf(sql.String()+w.where()), e, values, nil)
+	var row *store.RowError
+	if e.parts != nil && errors.As(err, &row) {
+		if there, _, lookErr := w.find(conn, e); lookErr == nil && there {
+			return store.ErrExists
+		}
+	}
+	return err
 }
 
-// insert makes a row; what the body does not name gets its default.
-func (w *writable) insert(conn *conn, e *edit, next any, written *store.Written) error {
-	columns, values := w.named(e, next)
-	if e.parts != nil {
-		columns = append(columns, w.sheet.keyNames()...)
+// keyOf is the key that the file has made.
+func (w *writable) keyOf(s *stmt) store.Key {
+	if w.key[0].Type == store.KeyBytes {
+		return store.JoinKey(base64.RawURLEncoding.EncodeToString(s.blob(0)))
 	}
-	sql := "insert into " + w.target() + " default values"
-	if len(columns) > 0 {
-		quoted := make([]string, len(columns))
-		for i, c := range columns {
-			quoted[i] = quote(c)
-		}
-		sql = "insert into " + w.target() + " (" + strings.Join(quoted, ", ") + ") values (" + strings.TrimPrefix(strings.Repeat(", ?", len(columns)), ", ") + ")"
-	}
-	if e.parts != nil {
-		return w.run(conn, w.db.planOf(sql), e, values, nil)
-	}
-	key := w.key[0] // ParseChange sees to it that there is one
-	return w.run(conn, w.db.planOf(sql+" returning "+quote(key.Name)), e, values, func(s *stmt) {
-		part := string(s.text(0))
-		if key.Type == store.KeyBytes {
-			part = rawURL(s.blob(0))
-		}
-		written.Key = store.JoinKey(part)
-	})
+	return store.JoinKey(string(s.text(0)))
 }
 
-// named are the columns that a body names, with their values, and the version.
-func (w *writable) named(e *edit, next any) (columns []string, values []any) {
-	for i, f := range w.sheet.columns {
+// now is the version of a row whose version is a time.
+func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z07:00") }
+
+// named are the values that a body names, in the order of the columns.
+func (w *writable) named(e *edit) []any {
+	values := make([]any, 0, len(e.values)+1)
+	for i := range w.sheet.columns {
 		if e.named[i] {
-			columns, values = append(columns, f.name), append(values, e.values[i])
+			values = append(values, e.values[i])
 		}
 	}
-	if next != nil {
-		columns, values = append(columns, w.sheet.version.name), append(values, next)
-	}
-	return columns, values
+	return values
 }
 
 // run runs a statement whose parameters are values and then the parts of the key, if it
@@ -318,10 +370,8 @@ func (w *writable) run(conn *conn, p *plan, e *edit, values []any, row func(*stm
 		}
 	}
 	for i, part := range e.parts {
-		if at := len(values) + i; at < len(s.params) {
-			if err := bindPart(s, at, w.key[i], part); err != nil {
-				return err
-			}
+		if err := bindPart(s, len(values)+i, w.key[i], part); err != nil {
+			return err
 		}
 	}
 	for {
@@ -337,6 +387,9 @@ func (w *writable) run(conn *conn, p *plan, e *edit, values []any, row func(*stm
 		}
 	}
 }
+
+// changes is how many rows the last statement that writes has changed.
+func (c *conn) changes() int { return int(sqlite3.Xsqlite3_changes(c.tls, c.handle)) }
 
 // shown is the row as readers see it.
 func (w *writable) shown(conn *conn, key store.Key) ([]byte, error) {
