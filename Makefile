@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-dashboard bench-instrument bench-rivals bench-tuner bench-usage fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-dashboard bench-instrument bench-rivals bench-tuner bench-usage bench-writes fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
