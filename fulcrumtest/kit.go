@@ -30,6 +30,7 @@ type Factory struct {
 // out, and the test's log says so.
 type Types struct {
 	Int, Text, Bytes, Float string // required; Text and Bytes must do as primary keys
+	MadeKey                 string // column definition of an integer primary key that the database makes, for TestWrites
 	UUID                    string
 	Bool                    string
 	Time                    string // a point in time
