@@ -114,3 +114,10 @@ func outdated(err error) bool {
 
 // errSchemaChanged says that the columns are not of the types they were of.
 var errSchemaChanged = errors.New("postgres: the table has changed since it was opened")
+
+// refusalIn is the server's error, nil if it is not one of the server's.
+func refusalIn(err error) *pgconn.PgError {
+	var refused *pgconn.PgError
+	errors.As(err, &refused)
+	return refused
+}

@@ -192,13 +192,14 @@ type parameters struct {
 	ends    []int
 	values  [][]byte
 	formats []int16
+	nulls   []int // values that are null
 }
 
 func (p *parameters) reset() {
 	if p.buf == nil {
 		p.buf = make([]byte, 0, 64) // an empty value is not null
 	}
-	p.buf, p.ends, p.values, p.formats = p.buf[:0], p.ends[:0], p.values[:0], p.formats[:0]
+	p.buf, p.ends, p.values, p.formats, p.nulls = p.buf[:0], p.ends[:0], p.values[:0], p.formats[:0], p.nulls[:0]
 }
 
 // done marks the end of one parameter.
@@ -213,6 +214,9 @@ func (p *parameters) slice() {
 	for _, end := range p.ends {
 		p.values = append(p.values, p.buf[from:end:end])
 		from = end
+	}
+	for _, i := range p.nulls {
+		p.values[i] = nil
 	}
 }
 
@@ -280,11 +284,7 @@ func (p *parameters) arrays(columns []keyColumn, keys []store.Key, fail func(i i
 }
 
 func (p *parameters) binaryArray(c keyColumn, n int, part func(int) (string, bool), fail func(int, error)) {
-	b := binary.BigEndian.AppendUint32(p.buf, 1) // dimensions
-	b = binary.BigEndian.AppendUint32(b, 1)      // may hold nulls
-	b = binary.BigEndian.AppendUint32(b, c.elem)
-	b = binary.BigEndian.AppendUint32(b, uint32(n))
-	b = binary.BigEndian.AppendUint32(b, 1) // first index
+	b := appendArrayHeader(p.buf, c.elem, n)
 	for i := range n {
 		at := len(b)
 		b = append(b, 0xff, 0xff, 0xff, 0xff) // length of null
@@ -301,6 +301,31 @@ func (p *parameters) binaryArray(c keyColumn, n int, part func(int) (string, boo
 		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
 	p.buf = b
+}
+
+// appendArray appends an array with one element for each edit.
+func appendArray(b []byte, elem uint32, edits []edit, each func(dst []byte, e *edit) ([]byte, bool, error)) ([]byte, error) {
+	b = appendArrayHeader(b, elem, len(edits))
+	for i := range edits {
+		at := len(b)
+		b = append(b, 0xff, 0xff, 0xff, 0xff) // length of null
+		out, null, err := each(b, &edits[i])
+		if err != nil {
+			return b, err
+		}
+		if b = out; !null {
+			binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+		}
+	}
+	return b, nil
+}
+
+func appendArrayHeader(b []byte, elem uint32, n int) []byte {
+	b = binary.BigEndian.AppendUint32(b, 1) // dimensions
+	b = binary.BigEndian.AppendUint32(b, 1) // may hold nulls
+	b = binary.BigEndian.AppendUint32(b, elem)
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
+	return binary.BigEndian.AppendUint32(b, 1) // first index
 }
 
 func (p *parameters) textArray(n int, part func(int) (string, bool)) {

@@ -45,6 +45,11 @@ func (db *DB) scoped(ctx context.Context, c *pgx.Conn, send func(*pgconn.Pipelin
 
 // nextResult reads the next statement's rows.
 func nextResult(pipe *pgconn.Pipeline, row func([][]byte) error) error {
+	return nextTagged(pipe, row, nil)
+}
+
+// nextTagged keeps the tag that the command ends with, too.
+func nextTagged(pipe *pgconn.Pipeline, row func([][]byte) error, tag *string) error {
 	result, err := pipe.GetResults()
 	if err != nil {
 		return err
@@ -53,5 +58,10 @@ func nextResult(pipe *pgconn.Pipeline, row func([][]byte) error) error {
 	if !ok {
 		return errors.New("postgres: the server's answers are out of step")
 	}
-	return readRows(r, row)
+	err = readRows(r, row)
+	if tag != nil && err == nil {
+		done, _ := r.Close()
+		*tag = done.String()
+	}
+	return err
 }

@@ -37,6 +37,7 @@ func (t *table) Punctual() time.Duration { return watch.Grain }
 type plan struct {
 	key        []keyColumn
 	keyColumns []store.KeyColumn
+	names      []string // of the columns that a row shows
 	fields     [][]byte // `{"id":` and so on
 	values     []appendFunc
 	types      []uint32 // of the values, as the server describes them
@@ -66,6 +67,9 @@ func (db *DB) Open(ctx context.Context, r store.Resource) (store.Table, error) {
 		return nil, err
 	}
 	t.plan.Store(p)
+	if r.Writable {
+		return t.openWritable(ctx)
+	}
 	return t, nil
 }
 
@@ -94,6 +98,7 @@ func (t *table) makePlan(ctx context.Context) (*plan, error) {
 
 func newPlan(k *checked) (*plan, error) {
 	p := &plan{
+		names:  k.Columns,
 		fields: store.Fields(k.Columns),
 		many:   k.Many,
 		one:    newStatement(k.oneSQL()),
