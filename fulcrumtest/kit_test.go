@@ -61,6 +61,11 @@ func (r *recorder) Failed() bool {
 // that failed.
 func failing(t *testing.T, f Factory, only string) []string {
 	t.Helper()
+	return failingOf(t, checks, f, only)
+}
+
+func failingOf(t *testing.T, checks []check, f Factory, only string) []string {
+	t.Helper()
 	var names []string
 	for _, c := range checks {
 		if only != "" && c.name != only {
