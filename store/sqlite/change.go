@@ -61,8 +61,6 @@ func newSheet(o *opened, wrong wrongFunc) (*sheet, error) {
 	switch {
 	case !ok:
 		return nil, wrong("version", "%s has no column %q; it has %s", o.table.name, r.Version, o.table.columnNames())
-	case !slices.ContainsFunc(r.Columns, func(n string) bool { return strings.EqualFold(n, r.Version) }):
-		return nil, wrong("version", "%q must be one of the columns, so that readers see it", r.Version)
 	case slices.ContainsFunc(r.Key, func(n string) bool { return strings.EqualFold(n, r.Version) }):
 		return nil, wrong("version", "%q is a part of the key", r.Version)
 	}
@@ -319,8 +317,8 @@ func timeValue(raw []byte) (any, error) {
 	}
 	text := string(store.AppendUnquoted(nil, raw))
 	for _, layout := range append([]string{time.RFC3339Nano}, timeLayouts...) {
-		if _, err := time.Parse(layout, text); err == nil {
-			return text, nil
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC().Format(time.RFC3339Nano), nil
 		}
 	}
 	return nil, want

@@ -42,22 +42,30 @@ func open(t testing.TB, cfg sqlite.Config) *sqlite.DB {
 }
 
 var types = fulcrumtest.Types{
-	Int: "integer", Text: "text", Bytes: "blob", Float: "real", UUID: "uuid", Bool: "boolean", Time: "timestamp", JSON: "json",
+	Int: "integer", Text: "text", Bytes: "blob", Float: "real", MadeKey: "integer primary key", UUID: "uuid", Bool: "boolean", Time: "timestamp", JSON: "json",
 	NoCase: "text collate nocase", Padded: "text collate rtrim",
 	Failing: "integer generated always as (json_extract(doc, '$')) virtual",
 }
 
 func TestStore(t *testing.T) {
 	for name, cfg := range map[string]sqlite.Config{"defaults": {}, "one connection": {Conns: 1}, "read-only": {ReadOnly: true}} {
-		t.Run(name, func(t *testing.T) {
-			fulcrumtest.TestStore(t, fulcrumtest.Factory{Types: types, New: func(t testing.TB) fulcrumtest.Database {
-				path, writer := newFile(t)
-				cfg.Path = path
-				return fulcrumtest.Database{Store: open(t, cfg), Exec: func(sql string, args ...any) error {
-					_, err := writer.Exec(sql, args...)
-					return err
-				}}
-			}})
-		})
+		t.Run(name, func(t *testing.T) { fulcrumtest.TestStore(t, factory(cfg)) })
 	}
+}
+
+func TestWrites(t *testing.T) {
+	for name, cfg := range map[string]sqlite.Config{"defaults": {}, "one connection": {Conns: 1, Synchronous: sqlite.SyncOff}} {
+		t.Run(name, func(t *testing.T) { fulcrumtest.TestWrites(t, factory(cfg)) })
+	}
+}
+
+func factory(cfg sqlite.Config) fulcrumtest.Factory {
+	return fulcrumtest.Factory{Types: types, New: func(t testing.TB) fulcrumtest.Database {
+		path, writer := newFile(t)
+		cfg.Path = path
+		return fulcrumtest.Database{Store: open(t, cfg), Exec: func(sql string, args ...any) error {
+			_, err := writer.Exec(sql, args...)
+			return err
+		}}
+	}}
 }

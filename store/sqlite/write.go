@@ -298,7 +298,12 @@ func (w *writable) update(conn *conn, e *edit, written *store.Written) (found bo
 	}
 	values := w.named(e)
 	if w.sheet.timed {
-		values = append(values, now())
+		_, was, err := w.find(conn, e)
+		if err != nil {
+			return false, err
+		}
+		written.Version = after(was, time.Now())
+		values = append(values, written.Version)
 	}
 	err = w.run(conn, p, e, values, func(s *stmt) { written.Version = string(s.text(0)) })
 	return conn.changes() > 0, err
@@ -309,7 +314,7 @@ func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
 	values := w.named(e)
 	switch {
 	case w.sheet.timed:
-		values = append(values, now())
+		values = append(values, after("", time.Now()))
 	case w.sheet.version != nil:
 		values = append(values, int64(1))
 	}
@@ -342,8 +347,16 @@ func (w *writable) keyOf(s *stmt) store.Key {
 	return store.JoinKey(string(s.text(0)))
 }
 
-// now is the version of a row whose version is a time.
-func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z07:00") }
+// after is the version that follows another where versions are times. A clock may be set
+// back; a version must never come again.
+func after(was string, now time.Time) string {
+	for _, layout := range append([]string{time.RFC3339Nano}, timeLayouts...) {
+		if last, err := time.Parse(layout, was); err == nil && !now.After(last) {
+			now = last.Add(1)
+		}
+	}
+	return now.UTC().Format(time.RFC3339Nano)
+}
 
 // named are the values that a body names, in the order of the columns.
 func (w *writable) named(e *edit) []any {
@@ -430,5 +443,5 @@ func rowError(err error) error {
 
 // Resolve has nothing to ask: the answer to a COMMIT cannot get lost within a process.
 func (w *writable) Resolve(context.Context, fulcrum.CommitID) (fulcrum.Fate, error) {
-	return fulcrum.FateUnknown, nil
+	return fulcrum.FateUnknown, errors.New("sqlite: commits have no names that could be asked for")
 }
