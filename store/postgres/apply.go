@@ -255,7 +255,7 @@ func (j *job) needsCare() bool {
 // server begins by itself, and it ends with the flight.
 func (j *job) atOnce(ctx context.Context) (failure, error) {
 	scoped := 0
-	sets, err := j.prepare(ctx)
+	sets, err := j.prepare(ctx, false)
 	if err != nil {
 		return failure{}, err
 	}
@@ -288,10 +288,17 @@ func (j *job) atOnce(ctx context.Context) (failure, error) {
 	return got, j.afterFailure(ctx, got.err)
 }
 
-// prepare prepares the statements of all groups, and the question for the token.
-func (j *job) prepare(ctx context.Context) ([]*pgconn.StatementDescription, error) {
+// prepare prepares the statements of all groups, and the question for the token. With
+// both it prepares what parts of them will need too, which a transaction that has
+// failed could not.
+func (j *job) prepare(ctx context.Context, both bool) ([]*pgconn.StatementDescription, error) {
 	sets := make([]*pgconn.StatementDescription, 0, len(j.groups)+1)
 	for _, g := range j.groups {
+		if both && g.ch.one.name != "" {
+			if _, err := g.ch.prepare(ctx, j.conn, g.ch.one.statement); err != nil {
+				return nil, err
+			}
+		}
 		st := g.ch.one
 		if len(g.edits) > 1 {
 			st = g.ch.many

@@ -60,7 +60,7 @@ func (j *job) stepByStep(ctx context.Context, known caution) (err error) {
 			err = errors.Join(err, failed)
 		}
 	}()
-	sets, err := j.prepare(ctx)
+	sets, err := j.prepare(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (ch *change) shape(many bool) shaped {
 		add("k.i", pgtype.Int8OID)
 	}
 	if ch.verb == upsert {
-		add("t.xmax = 0", pgtype.BoolOID)
+		add(ch.sheet.created, pgtype.BoolOID)
 	}
 	add("pg_catalog.pg_current_xact_id()", xid8OID)
 	s.statement = newStatement(w.write(last))

@@ -286,7 +286,7 @@ func wireArray(elem wireFunc, delim byte, flat bool) wireFunc {
 			first = false
 			var want string
 			switch {
-			case v[0] == 'n' && !flat:
+			case v[0] == 'n':
 				dst = append(dst, "NULL"...)
 			case v[0] == '[' && !flat:
 				dst, want = array(dst, v)

@@ -34,6 +34,8 @@ type sheet struct {
 	// keyShown are the columns of the key as rows that are made give them.
 	keyShown []shownColumn
 	identity bool // the database makes values for a part of the key, unless it is overridden
+	// created says of a row that an upsert gives whether it was not there before.
+	created string
 	// suppressing says that a trigger or a rule may keep rows from being made.
 	suppressing bool
 	// alike asks for keys that the database takes for the same; empty if keys with
@@ -195,6 +197,7 @@ func newSheet(k *checked, p *plan, facts map[string]columnFacts) (*sheet, error)
 		}
 	}
 	s.alike = s.alikeSQL(k, facts)
+	s.created = s.createdSQL(k.relation.kind)
 	var err error
 	s.version, err = k.versionColumn()
 	return s, err
@@ -234,6 +237,20 @@ func (k *checked) versionColumn() (*versionColumn, error) {
 	// A clock may be set back; a version must never come again.
 	v.first, v.next = now, fmt.Sprintf("greatest(%s, t.%s + interval '1 microsecond')", now, quote(c.name))
 	return v, nil
+}
+
+// createdSQL looks at the row's lock: who replaces a row has locked it before. Rows of
+// a partitioned table do not show it, so there the old rows are looked at as well; they
+// may miss what another session has just made.
+func (s *sheet) createdSQL(kind byte) string {
+	if kind != 'p' {
+		return "t.xmax = 0"
+	}
+	var same []string
+	for _, name := range s.names(s.key) {
+		same = append(same, fmt.Sprintf("o.%s = t.%s", name, name))
+	}
+	return fmt.Sprintf("not exists (select from %s as o where %s)", s.table, strings.Join(same, " and "))
 }
 
 // exactKeys are the types of which different keys are never equal.
