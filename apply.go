@@ -25,7 +25,6 @@ func (w *Writer[T, R]) prepare(item T, req request) *write[T, R] {
 		class:  req.class,
 		size:   w.cfg.Size(item),
 		behind: req.durability == DurabilityMemory,
-		turn:   make(chan struct{}, 1),
 	}
 }
 

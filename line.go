@@ -24,7 +24,7 @@ type write[T, R any] struct {
 	left          bool // its caller has left
 	tide          *tide
 
-	turn   chan struct{} // gets one token when it has its turn, or was made as a rider
+	turn   chan struct{} // gets one token when it has its turn, or was made as a rider; nil if it had to wait for neither
 	leader *write[T, R]  // whose rider it is
 
 	behind  bool // it was acknowledged before it is made
@@ -108,14 +108,13 @@ func (l *lines[T, R]) enter(p *write[T, R]) (turn bool, head *write[T, R], why r
 		return true, nil, letIn
 	}
 	p.before = in.last
-	if p.before != nil {
-		p.before.after = p
-	}
 	l.of[p.place] = line[T, R]{last: p, n: in.n + 1}
 	if p.before == nil {
 		p.merged = p.item
 		return true, nil, letIn
 	}
+	p.before.after = p
+	p.turn = make(chan struct{}, 1)
 	if p.class == ClassUrgent {
 		head = l.hurry(p)
 	}

@@ -52,14 +52,19 @@ type WriterConfig[T, R any] struct {
 
 	// Backend is what it shares with other Writers: slots and their tuner. Queries cost
 	// something else than commits and want a Backend of their own. Default: one of its own
-	// with the policy's InFlight as MaxInFlight, and without a circuit.
+	// with the policy's InFlight as MaxInFlight, 2 at least at once, and without a circuit.
 	Backend *Backend
 
 	// Hooks are told what happens; a batch is a commit. Default none.
 	Hooks *Hooks
 }
 
-const defaultMaxBytes = 64 << 20
+const (
+	defaultMaxBytes = 64 << 20
+
+	// leastCommits at once: while one waits for the disk, the next one is computed.
+	leastCommits = 2
+)
 
 // withDefaults checks the configuration and fills in what is missing.
 func (c WriterConfig[T, R]) withDefaults() (WriterConfig[T, R], error) {
@@ -93,7 +98,7 @@ func (c WriterConfig[T, R]) withDefaults() (WriterConfig[T, R], error) {
 	}
 	var err error
 	c.Backend, err = NewBackend(BackendConfig{
-		Name: c.Name, MaxInFlight: p.InFlight, Reserved: p.Reserved, MaxBatch: p.MaxBatch, Mode: p.Mode, NoCircuit: true,
+		Name: c.Name, MinInFlight: min(leastCommits, p.InFlight), MaxInFlight: p.InFlight, Reserved: p.Reserved, MaxBatch: p.MaxBatch, Mode: p.Mode, NoCircuit: true,
 	})
 	return c, err
 }

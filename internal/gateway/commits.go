@@ -90,6 +90,9 @@ func (c Config) fitCommits() (b fulcrum.BackendConfig, conns int) {
 	if b.MaxInFlight == 0 {
 		b.MaxInFlight = max(1, share-1)
 	}
+	if b.MinInFlight == 0 && b.MaxInFlight > 1 {
+		b.MinInFlight = 2 // while one waits for the disk, the next one is computed
+	}
 	if b.Reserved == 0 {
 		b.Reserved = -1
 		if share > 1 {

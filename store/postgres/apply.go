@@ -153,7 +153,7 @@ func (j *job) read(screen bool) []edit {
 	edits := make([]edit, 0, j.c.Len())
 	items := j.c.Items()
 	for i := range items {
-		e, err := j.s.readChange(&items[i])
+		e, err := j.s.edit(&items[i])
 		if err == nil && screen {
 			err = j.s.checkValues(&e)
 		}

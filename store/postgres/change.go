@@ -30,9 +30,14 @@ type edit struct {
 	version string   // that the row must have, as the database reads it
 }
 
-// ParseChange checks a change against the table's columns. It gives an Insert that
-// names all key columns its key, and leaves the rest as it is. Its errors are
-// *store.BodyError.
+// A prepared change is what ParseChange has read, with the sheet that it fits.
+type prepared struct {
+	sheet *sheet
+	edit  edit
+}
+
+// ParseChange checks a change against the table's columns. It gives a Put or an Insert
+// that names all key columns its key. Its errors are *store.BodyError.
 func (w *writable) ParseChange(c store.Change) (store.Change, error) {
 	s := w.sheet.Load()
 	e, err := s.readChange(&c)
@@ -42,10 +47,22 @@ func (w *writable) ParseChange(c store.Change) (store.Change, error) {
 	if err := s.checkValues(&e); err != nil {
 		return c, err
 	}
-	if c.Op == store.Insert && c.Key == "" && e.parts != nil {
+	if c.Key == "" && e.parts != nil {
 		c.Key = store.JoinKey(e.parts...)
 	}
+	c.Prepared = &prepared{s, e}
 	return c, nil
+}
+
+// edit is what a change says: what ParseChange has read, if the table is as it was.
+func (s *sheet) edit(c *store.Change) (edit, error) {
+	p, ok := c.Prepared.(*prepared)
+	if !ok || p.sheet != s {
+		return s.readChange(c)
+	}
+	e := p.edit
+	e.change, e.kind.returns = c, c.Return
+	return e, nil
 }
 
 // checkValues sees whether the values are of the kinds that their columns take.
@@ -102,7 +119,7 @@ func (s *sheet) checkConditions(c *store.Change) error {
 		problem = "an insert cannot ask for a version"
 	case c.IfVersion != "" && s.version == nil:
 		problem = "the resource has no version column, so no version can be asked for"
-	case c.Key == "" && c.Op != store.Insert && !s.emptyKey():
+	case c.Key == "" && c.Op != store.Insert && c.Op != store.Put && !s.emptyKey():
 		problem = "the key is missing"
 	}
 	if problem == "" {
@@ -117,7 +134,7 @@ func (s *sheet) emptyKey() bool {
 }
 
 func (s *sheet) readKey(e *edit) error {
-	if e.change.Key == "" && e.change.Op == store.Insert {
+	if op := e.change.Op; e.change.Key == "" && (op == store.Insert || op == store.Put && !s.emptyKey()) {
 		return nil
 	}
 	parts, err := store.SplitKey(e.change.Key, len(s.key))
@@ -160,8 +177,8 @@ func (s *sheet) settleKey(e *edit) error {
 		c := s.columns[i]
 		v := e.values[i]
 		if v == nil {
-			if e.parts == nil && !c.defaulted && !c.computed {
-				return &store.BodyError{Column: c.name, Problem: "is missing: it is a part of the key, and the database makes no value for it"}
+			if e.parts == nil && (e.change.Op == store.Put || !c.defaulted && !c.computed) {
+				return &store.BodyError{Column: c.name, Problem: "is missing: it is a part of the key"}
 			}
 			continue
 		}
