@@ -84,6 +84,14 @@ type group struct {
 	edits []edit
 }
 
+// shaped is the statement for as many changes as there are.
+func (g group) shaped() *shaped {
+	if len(g.edits) > 1 {
+		return &g.ch.many
+	}
+	return &g.ch.one
+}
+
 // made is what has become of a change so far.
 type made struct {
 	written store.Written
@@ -295,19 +303,16 @@ func (j *job) prepare(ctx context.Context, both bool) ([]*pgconn.StatementDescri
 	sets := make([]*pgconn.StatementDescription, 0, len(j.groups)+1)
 	for _, g := range j.groups {
 		if both && g.ch.one.name != "" {
-			if _, err := g.ch.prepare(ctx, j.conn, g.ch.one.statement); err != nil {
+			if _, err := g.ch.one.prepare(ctx, j.conn); err != nil {
 				return nil, err
 			}
 		}
-		st := g.ch.one
-		if len(g.edits) > 1 {
-			st = g.ch.many
-		}
+		st := g.shaped()
 		if st.name == "" {
 			sets = append(sets, nil)
 			continue
 		}
-		sd, err := g.ch.prepare(ctx, j.conn, st.statement)
+		sd, err := st.prepare(ctx, j.conn)
 		if err != nil {
 			return nil, err
 		}
@@ -328,10 +333,7 @@ func (j *job) send(f *flight, sd *pgconn.StatementDescription, g group) error {
 	if err := g.ch.arguments(&j.params, g.edits); err != nil {
 		return err
 	}
-	st := &g.ch.one
-	if len(g.edits) > 1 {
-		st = &g.ch.many
-	}
+	st := g.shaped()
 	rows := &reader{j: j, g: g}
 	if sd == nil {
 		f.plain(st.sql, &j.params, st.formats, rows.row)

@@ -204,13 +204,9 @@ func (s *steps) try(ctx context.Context, edits []edit) error {
 	j := s.j
 	g := group{s.group.ch, edits}
 	sd := s.sd
-	st := g.ch.one
-	if len(edits) > 1 {
-		st = g.ch.many
-	}
-	if st.name != "" {
+	if st := g.shaped(); st.name != "" {
 		var err error
-		if sd, err = g.ch.prepare(ctx, j.conn, st.statement); err != nil {
+		if sd, err = st.prepare(ctx, j.conn); err != nil {
 			return err
 		}
 	}

@@ -93,31 +93,22 @@ func (s *sheet) kindOf(k kind) *change {
 
 // prepare gives the statement of a connection, and makes sure that what comes back
 // is still of the types that the sheet knows how to read.
-func (ch *change) prepare(ctx context.Context, c *pgx.Conn, st statement) (*pgconn.StatementDescription, error) {
+func (st *shaped) prepare(ctx context.Context, c *pgx.Conn) (*pgconn.StatementDescription, error) {
 	sd, err := c.Prepare(ctx, st.name, st.sql)
-	if err != nil || ch.reads(sd) {
+	if err != nil || reads(sd, st.types) {
 		return sd, err
 	}
 	if err := c.Deallocate(ctx, st.name); err != nil { // it may be older than the sheet
 		return nil, err
 	}
-	if sd, err = c.Prepare(ctx, st.name, st.sql); err == nil && !ch.reads(sd) {
+	if sd, err = c.Prepare(ctx, st.name, st.sql); err == nil && !reads(sd, st.types) {
 		err = errSchemaChanged
 	}
 	return sd, err
 }
 
-func (ch *change) reads(sd *pgconn.StatementDescription) bool {
-	types := ch.one.types
-	if len(sd.Fields) == len(ch.many.types) {
-		types = ch.many.types
-	}
-	for i, oid := range types {
-		if i >= len(sd.Fields) || sd.Fields[i].DataTypeOID != oid {
-			return false
-		}
-	}
-	return true
+func reads(sd *pgconn.StatementDescription, types []uint32) bool {
+	return slices.EqualFunc(sd.Fields, types, func(f pgconn.FieldDescription, oid uint32) bool { return f.DataTypeOID == oid })
 }
 
 // inOrder says whether many rows come back in the order in which they were sent, and

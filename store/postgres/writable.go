@@ -296,8 +296,8 @@ func refusedWrite(r store.Resource, err error) error {
 // tryPrepare sees whether the server understands the statements of a kind.
 func (s *sheet) tryPrepare(ctx context.Context, c *pgx.Conn, kd kind) error {
 	ch := s.kindOf(kd)
-	for _, st := range []statement{ch.one.statement, ch.many.statement} {
-		if _, err := ch.prepare(ctx, c, st); err != nil {
+	for _, st := range []*shaped{&ch.one, &ch.many} {
+		if _, err := st.prepare(ctx, c); err != nil {
 			return err
 		}
 	}

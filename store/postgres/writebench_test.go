@@ -3,10 +3,12 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -83,49 +85,84 @@ func applyBench(b *testing.B, w store.Writable, changes []store.Change) {
 	}
 }
 
-// Many writes in one commit beside the statement that one would write by hand. Those
-// in flight at a time have no keys in common, as a Writer sees to it.
+// A load is the same rows for both ways of writing them.
+type load struct {
+	ids                 []int64
+	names, emails, bios []string
+	changes             []store.Change
+}
+
+// loads makes many, of sorted rows. Those of different lanes have no row in common, as
+// a Writer sees to it for commits in flight at a time.
+func loads(lanes, size int) [][]load {
+	const each = 8
+	rnd := rand.New(rand.NewPCG(1, uint64(size)))
+	all := make([][]load, lanes)
+	for lane := range all {
+		for range each {
+			var l load
+			seen := map[int64]bool{}
+			for len(seen) < size {
+				seen[1+int64(lane)+int64(lanes)*rnd.Int64N(writtenRows/int64(lanes)-1)] = true
+			}
+			l.ids = slices.Sorted(maps.Keys(seen))
+			for _, id := range l.ids {
+				l.names, l.emails, l.bios = append(l.names, fmt.Sprint("name ", id)), append(l.emails, fmt.Sprintf("user%d@example.com", id)), append(l.bios, bio)
+				l.changes = append(l.changes, benchChange(id))
+			}
+			all[lane] = append(all[lane], l)
+		}
+	}
+	return all
+}
+
+// Many writes in one commit beside the statement that one would write by hand, in
+// turn: an operation is a row of each, and the ratio is that of their rates.
 func BenchmarkWriteMany(b *testing.B) {
 	w, plain := durable(b)
-	ctx := context.Background()
-	for _, slots := range []int64{1, 2} {
+	byHand := func(l *load) {
+		if _, err := plain.Exec(context.Background(), unnestSQL, l.ids, l.names, l.emails, l.bios, l.ids); err != nil {
+			b.Error(err)
+		}
+	}
+	for _, lanes := range []int{1, 2, 4} {
 		for _, size := range []int{10, 100, 1000} {
-			var lane atomic.Int64
-			ids := func(r *rand.Rand) []int64 {
-				mine := lane.Add(1) % (2 * slots) // two turns apart, nobody is at it any more
-				seen := map[int64]bool{}
-				for len(seen) < size {
-					seen[1+mine+2*slots*r.Int64N(writtenRows/(2*slots)-1)] = true
+			all := loads(lanes, size)
+			b.Run(fmt.Sprintf("%d/%d", lanes, size), func(b *testing.B) {
+				turns := max(1, 4000/size)
+				var hand, ours []float64 // seconds a turn
+				for done := 0; done < b.N; done += turns * lanes * size {
+					hand = append(hand, timeTurns(all, turns, byHand))
+					ours = append(ours, timeTurns(all, turns, func(l *load) { applyBench(b, w, l.changes) }))
 				}
-				all := make([]int64, 0, size)
-				for id := range seen {
-					all = append(all, id)
+				ratios := make([]float64, len(ours))
+				for i := range ours {
+					ratios[i] = hand[i] / ours[i]
 				}
-				slices.Sort(all)
-				return all
-			}
-			b.Run(fmt.Sprintf("unnest/%d/%d", slots, size), func(b *testing.B) {
-				inFlight(b, int(slots), size, func(r *rand.Rand) {
-					all := ids(r)
-					names, emails, bios := make([]string, size), make([]string, size), make([]string, size)
-					for i, id := range all {
-						names[i], emails[i], bios[i] = fmt.Sprint("name ", id), fmt.Sprintf("user%d@example.com", id), bio
-					}
-					if _, err := plain.Exec(ctx, unnestSQL, all, names, emails, bios, all); err != nil {
-						b.Error(err)
-					}
-				})
-			})
-			b.Run(fmt.Sprintf("Apply/%d/%d", slots, size), func(b *testing.B) {
-				inFlight(b, int(slots), size, func(r *rand.Rand) {
-					all := ids(r)
-					changes := make([]store.Change, size)
-					for i, id := range all {
-						changes[i] = benchChange(id)
-					}
-					applyBench(b, w, changes)
-				})
+				slices.Sort(ratios)
+				slices.Sort(hand)
+				slices.Sort(ours)
+				rows := float64(turns * lanes * size)
+				b.ReportMetric(rows/hand[len(hand)/2], "hand_rows/s")
+				b.ReportMetric(rows/ours[len(ours)/2], "apply_rows/s")
+				b.ReportMetric(ratios[len(ratios)/2], "ratio")
+				b.ReportMetric(float64(len(ratios)), "pairs")
 			})
 		}
 	}
+}
+
+// timeTurns has each lane write some loads, side by side.
+func timeTurns(all [][]load, turns int, write func(*load)) float64 {
+	began := time.Now()
+	var wg sync.WaitGroup
+	for lane := range all {
+		wg.Go(func() {
+			for turn := range turns {
+				write(&all[lane][turn%len(all[lane])])
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(began).Seconds()
 }
