@@ -213,8 +213,11 @@ func (w *sqlWriter) sets() []string {
 	return values
 }
 
-// source is the table of the arrays.
+// source is the table of the arrays, with the position of each row if somebody asks.
 func (w *sqlWriter) source() string {
+	if w.ch.inOrder() {
+		return fmt.Sprintf("unnest(%s) as k(%s)", strings.Join(w.types, ", "), strings.Join(w.names, ", "))
+	}
 	return fmt.Sprintf("unnest(%s) with ordinality as k(%s, i)", strings.Join(w.types, ", "), strings.Join(w.names, ", "))
 }
 
