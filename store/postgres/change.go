@@ -67,7 +67,10 @@ func (s *sheet) edit(c *store.Change) (edit, error) {
 
 // checkValues sees whether the values are of the kinds that their columns take.
 func (s *sheet) checkValues(e *edit) error {
-	var scratch []byte
+	p := buffers.Get().(*parameters)
+	defer giveBack(p)
+	scratch := p.buf
+	defer func() { p.buf = scratch }()
 	for i, v := range e.values {
 		if v == nil || v[0] == 'n' {
 			continue

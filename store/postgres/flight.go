@@ -25,6 +25,7 @@ type flight struct {
 	ctx   context.Context
 	pipe  *pgconn.Pipeline
 	reads []reading // one for each statement
+	asked bool      // for the token
 }
 
 // A reading reads the answer to a statement.
@@ -110,15 +111,22 @@ const tokenSQL = "select pg_catalog.pg_current_wal_insert_lsn()::text"
 
 var tokenStatement = newStatement(tokenSQL)
 
-// askToken adds the question for the token, behind the COMMIT.
+// askToken ends the transaction, and adds the question for the token behind it; nil adds
+// none.
 func (f *flight) askToken(sd *pgconn.StatementDescription) {
 	f.pipe.SendPipelineSync()
+	if f.asked = sd != nil; !f.asked {
+		return
+	}
 	f.pipe.SendQueryStatement(sd, nil, nil, []int16{textFormat})
 	f.pipe.SendPipelineSync()
 }
 
 // readToken reads the answer. The commit is made: an error costs the token alone.
 func (f *flight) readToken(who *identity) fulcrum.Token {
+	if !f.asked {
+		return ""
+	}
 	var lsn string
 	err := nextResult(f.pipe, func(values [][]byte) error {
 		lsn = string(values[0])

@@ -30,7 +30,7 @@ func durable(b *testing.B) (store.Writable, *pgxpool.Pool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	db := open(b, postgres.Config{DSN: pg.DSN()})
+	db := open(b, postgres.Config{DSN: pg.DSN(), Tokens: true})
 	plain, err := pgxpool.New(b.Context(), pg.DSN()+"&pool_max_conns=10")
 	if err != nil {
 		b.Fatal(err)

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/internal/pgtest"
+	"github.com/fulcrum-data/fulcrum/store/postgres"
+)
+
+const (
+	pooled  = 50 // connections of who commits each row alone: 10 are slower
+	byHand  = 2  // statements of 1,000 rows at once: the best of 1, 2 and 4
+	batched = 1000
+)
+
+// pgWrites is a PostgreSQL that makes its commits last, with one table for each side.
+type pgWrites struct {
+	server *pgtest.Server
+	pool   *pgxpool.Pool
+	ours   *gathered
+}
+
+func pgCells() ([]duel.Cell, func(), error) {
+	ctx := context.Background()
+	server, err := pgtest.Launch(ctx, pgtest.Config{MaxConnections: 200, Durable: true, Settings: map[string]string{
+		"synchronous_commit": "on", "shared_buffers": "1GB", "max_wal_size": "4GB",
+	}})
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &pgWrites{server: server}
+	if err := p.open(ctx); err != nil {
+		return nil, nil, errors.Join(err, p.close())
+	}
+	cell := func(name string, callers int, gate, target float64, theirs duel.Load) duel.Cell {
+		return duel.Cell{
+			Name: name, Gate: gate, Target: target, Alone: callers == 1,
+			Ours: duel.Load{Callers: callers, Op: p.ours.write}.Run, Theirs: theirs.Run,
+		}
+	}
+	byHandLoad := duel.Load{Callers: byHand, Op: p.batch}
+	hand := cell("256 callers, by hand", 256, 0.7, 0.85, byHandLoad)
+	hand.Theirs = func(d time.Duration) (float64, error) {
+		statements, err := byHandLoad.Run(d)
+		return statements * batched, err
+	}
+	return []duel.Cell{
+		cell("1 caller, single commits", 1, 0.93, 0, duel.Load{Callers: 1, Op: p.single}),
+		cell("16 callers, single commits", 16, 0, 0, duel.Load{Callers: 16, Op: p.single}),
+		cell("256 callers, single commits", 256, 4.5, 0, duel.Load{Callers: 256, Op: p.single}),
+		hand,
+	}, func() { _ = p.close() }, nil
+}
+
+func (p *pgWrites) open(ctx context.Context) (err error) {
+	config, err := pgxpool.ParseConfig(p.server.DSN())
+	if err != nil {
+		return err
+	}
+	config.MaxConns = pooled
+	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
+	}
+	for _, name := range []string{"users", "theirs"} {
+		_, err := p.pool.Exec(ctx, fmt.Sprintf(`create table %s (id bigint primary key, name text not null, email text not null, bio text not null);
+			insert into %[1]s select i, 'user ' || i, 'user' || i || '@example.org', '%s' from generate_series(0, %d) i`, name, bio, keys-1))
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := p.pool.Exec(ctx, "vacuum analyze"); err != nil {
+		return err
+	}
+	db, err := postgres.Open(ctx, postgres.Config{DSN: p.server.DSN(), MaxConns: 10})
+	if err != nil {
+		return err
+	}
+	p.ours, err = gather(db, 4, 1)
+	return err
+}
+
+const upsert = " on conflict (id) do update set name = excluded.name, email = excluded.email, bio = excluded.bio"
+
+// single is what a service does by itself: an upsert, committed, for each row.
+func (p *pgWrites) single(caller, i int) error {
+	_, err := p.pool.Exec(context.Background(), "insert into theirs values ($1, $2, $3, $4)"+upsert,
+		rand.Int64N(keys), "user "+strconv.Itoa(i), "user"+strconv.Itoa(caller)+"@example.org", bio)
+	return err
+}
+
+// batch is what one writes by hand where many rows are at hand: one statement, sorted.
+func (p *pgWrites) batch(caller, i int) error {
+	ids := make([]int64, 0, batched)
+	seen := make(map[int64]bool, batched)
+	for len(ids) < batched {
+		if id := rand.Int64N(keys); !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	names, emails, bios := make([]string, batched), make([]string, batched), make([]string, batched)
+	for j := range ids {
+		names[j], emails[j], bios[j] = "user "+strconv.Itoa(i), "user"+strconv.Itoa(caller)+"@example.org", bio
+	}
+	_, err := p.pool.Exec(context.Background(), "insert into theirs select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"+upsert, ids, names, emails, bios)
+	return err
+}
+
+func (p *pgWrites) close() error {
+	var all []error
+	if p.ours != nil {
+		all = append(all, p.ours.close())
+	}
+	if p.pool != nil {
+		p.pool.Close()
+	}
+	return errors.Join(append(all, p.server.Close())...)
+}
