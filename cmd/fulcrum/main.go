@@ -4,6 +4,8 @@
 //	fulcrum demo            a database of 100,000 profiles, served, with sample traffic
 //	fulcrum serve -c FILE   serve what a configuration names
 //	fulcrum check -c FILE   compare a configuration with its database
+//	fulcrum init -c FILE    make the tables that idempotency keys and dead letters need
+//	fulcrum deadletter      list, replay or discard changes that could not be made
 //	fulcrum bench           measure a service or a database, and how it scales
 //	fulcrum simulate        predict what another load, tuner or database would do
 //	fulcrum analyze         say how a system is used, from its logs, and what to do
@@ -37,6 +39,8 @@ type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Serve a database of 100,000 made-up profiles and drive sample traffic against it."`
 	Serve      serveCommand      `cmd:"" help:"Serve the resources that a configuration names."`
 	Check      checkCommand      `cmd:"" help:"Compare a configuration with its database and say what each resource gets."`
+	Init       initCommand       `cmd:"" help:"Make Fulcrum's own tables in the database: first answers, positions, dead letters."`
+	DeadLetter deadLetterCommand `cmd:"" name:"deadletter" help:"Changes that were accepted and could not be made."`
 	Bench      benchCommand      `cmd:"" help:"Measure a service or ways to read a database, at loads that do not wait for it."`
 	Simulate   simulateCommand   `cmd:"" help:"Predict response times and throughput in virtual time, with the library's own dispatcher and tuner."`
 	Analyze    analyzeCommand    `cmd:"" help:"Say how a system is really used, from its logs, and what to do about it."`

@@ -28,6 +28,8 @@ func (g *Gateway) Admin() http.Handler {
 	mux.Handle("/api/v1/mode", g.modePage())
 	mux.Handle("/api/v1/usage", g.adminPage(usageReport))
 	mux.Handle("/api/v1/usage/stream", g.usageStream())
+	mux.Handle(deadLetterPath, g.deadLetterPage())
+	mux.Handle(deadLetterPath+"/", g.deadLetterPage())
 	mux.Handle("/api/v1/experience", g.adminPage(experiencePage))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -35,7 +37,7 @@ func (g *Gateway) Admin() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.Handle("/", dashboard.Handler(g.admins(func(x *exchange) {
-		x.fail(unknownPath.because("there are / (the dashboard), /metrics, /healthz, /readyz, /api/v1/stats, /api/v1/stats/stream, /api/v1/events, /api/v1/mode, /api/v1/usage, /api/v1/experience and /debug/pprof/"))
+		x.fail(unknownPath.because("there are / (the dashboard), /metrics, /healthz, /readyz, /api/v1/stats, /api/v1/stats/stream, /api/v1/events, /api/v1/mode, /api/v1/usage, /api/v1/deadletters, /api/v1/experience and /debug/pprof/"))
 	})))
 	return mux
 }

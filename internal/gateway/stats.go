@@ -15,6 +15,8 @@ type statsJSON struct {
 	Rates     ratesJSON               `json:"rates"` // of all resources together
 	Backend   backendJSON             `json:"backend"`
 	Resources map[string]resourceJSON `json:"resources"`
+	Commits   *backendJSON            `json:"commits,omitempty"` // how the database is written
+	Writes    map[string]writesJSON   `json:"writes,omitempty"`  // by resource
 	Config    reloadsJSON             `json:"configuration"`
 }
 
@@ -131,6 +133,7 @@ func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 		Backend: backendOf(g.backend.Stats(), up), Resources: make(map[string]resourceJSON),
 		Config: reloadsJSON{Reloads: g.monitor.counts[countedReloads].Load(), Refused: g.monitor.counts[countedRefusedReloads].Load()},
 	}
+	s.Commits, s.Writes = g.commits.stats(up)
 	for name := range l.resources {
 		r := g.resourceStats(l, name, readers)
 		s.Resources[name] = r
