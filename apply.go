@@ -14,7 +14,7 @@ import (
 
 // writerCounts is what a Writer counts beyond its Reader.
 type writerCounts struct {
-	ambiguous, resolved, lost, merged atomic.Uint64
+	ambiguous, resolved, lost, merged, applied, dead atomic.Uint64
 }
 
 // prepare makes a write of an item.
@@ -168,6 +168,11 @@ type WriterStats struct {
 	Ambiguous uint64 // writes whose callers were told ErrAmbiguous
 	Resolved  uint64 // commits whose lost answer was found out
 	Lost      uint64 // writes acknowledged InMemory that were not made, or may not have been
+
+	Journaled int64  // offsets in the journal that are not applied
+	Applied   uint64 // writes that were applied from the journal
+	Dead      uint64 // of those in the journal, writes that failed on their data
+	Trouble   error  // why the journal is not applied at the moment; nil if it is
 }
 
 // Stats is a snapshot.
@@ -176,5 +181,9 @@ func (w *Writer[T, R]) Stats() WriterStats {
 	s.Accepted, s.Bytes = w.lines.held()
 	c := &w.counts
 	s.Merged, s.Ambiguous, s.Resolved, s.Lost = c.merged.Load(), c.ambiguous.Load(), c.resolved.Load(), c.lost.Load()
+	s.Applied, s.Dead = c.applied.Load(), c.dead.Load()
+	if w.journal != nil {
+		s.Journaled, s.Trouble = w.journal.backlog()
+	}
 	return s
 }

@@ -28,6 +28,7 @@ type write[T, R any] struct {
 	leader *write[T, R]  // whose rider it is
 
 	behind  bool // it was acknowledged before it is made
+	alone   bool // it is not merged
 	applied bool // a commit with it has begun
 	result  R    // of a rider
 	err     error
@@ -90,8 +91,7 @@ func (l *lines[T, R]) limit(longest int) {
 func (l *lines[T, R]) enter(p *write[T, R]) (turn bool, head *write[T, R], why refusedBy) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	in := l.of[p.place]
-	switch {
+	switch in := l.of[p.place]; {
 	case l.closed:
 		return false, nil, refusedBy(dispatch.RefusedClosed)
 	case l.bytes+p.size > l.maxBytes && p.size > 0:
@@ -99,26 +99,40 @@ func (l *lines[T, R]) enter(p *write[T, R]) (turn bool, head *write[T, R], why r
 	case in.n >= l.longest:
 		return false, nil, refusedBy(dispatch.RefusedWaiters)
 	}
-	l.writes++
-	l.bytes += p.size
-	p.tide = l.tide
-	p.tide.n++
-	if !l.ordered {
-		p.merged = p.item
+	if l.join(p) {
 		return true, nil, letIn
 	}
-	p.before = in.last
-	l.of[p.place] = line[T, R]{last: p, n: in.n + 1}
-	if p.before == nil {
-		p.merged = p.item
-		return true, nil, letIn
-	}
-	p.before.after = p
-	p.turn = make(chan struct{}, 1)
 	if p.class == ClassUrgent {
 		head = l.hurry(p)
 	}
 	return false, head, letIn
+}
+
+// insist puts a write at the end of its line whatever the bounds say.
+func (l *lines[T, R]) insist(p *write[T, R]) (turn bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.join(p)
+}
+
+// join says whether the write is the first of its line, which has its turn.
+func (l *lines[T, R]) join(p *write[T, R]) (first bool) {
+	l.writes++
+	l.bytes += p.size
+	p.tide = l.tide
+	p.tide.n++
+	in := l.of[p.place]
+	if p.before = in.last; p.before == nil || !l.ordered {
+		p.merged = p.item
+		if l.ordered {
+			l.of[p.place] = line[T, R]{last: p, n: 1}
+		}
+		return true
+	}
+	l.of[p.place] = line[T, R]{last: p, n: in.n + 1}
+	p.before.after = p
+	p.turn = make(chan struct{}, 1)
+	return false
 }
 
 // refusedBy is why a line did not take a write; letIn if it did.
@@ -234,7 +248,7 @@ func (l *lines[T, R]) dismount(p *write[T, R], riders []*write[T, R]) {
 // give gives a write its turn, together with those behind it that can be merged.
 func (l *lines[T, R]) give(p *write[T, R]) {
 	p.merged = p.item
-	for n := p.after; n != nil && l.merge != nil && n.behind == p.behind; n = p.after {
+	for n := p.after; n != nil && l.merge != nil && n.behind == p.behind && !n.alone && !p.alone; n = p.after {
 		m, ok := l.tryMerge(p.merged, n.item)
 		if !ok {
 			break
@@ -336,6 +350,12 @@ func (l *lines[T, R]) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+}
+
+func (l *lines[T, R]) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 // held is how many writes are accepted and not over, and their bytes.

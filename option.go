@@ -49,12 +49,16 @@ type Durability uint8
 // The durabilities. The zero value is DurabilityCommitted.
 const (
 	DurabilityCommitted Durability = iota // once it is committed
+	DurabilityJournaled                   // once the Writer's journal has it: it is made soon, whatever happens to the process
 	DurabilityMemory                      // at once: it is made soon, and lost if the process dies before
 )
 
-// String names the durability: "committed" or "memory".
+// String names the durability: "committed", "journaled" or "memory".
 func (d Durability) String() string {
-	if d == DurabilityMemory {
+	switch d {
+	case DurabilityJournaled:
+		return "journaled"
+	case DurabilityMemory:
 		return "memory"
 	}
 	return "committed"
@@ -63,6 +67,7 @@ func (d Durability) String() string {
 // The options that choose when a write is answered.
 var (
 	Committed = Option{durability: DurabilityCommitted, durable: true}
+	Journaled = Option{durability: DurabilityJournaled, durable: true}
 	InMemory  = Option{durability: DurabilityMemory, durable: true}
 )
 

@@ -36,27 +36,42 @@ type several[T, R any] struct {
 	place   map[*write[T, R]]int
 }
 
-// enter lets the writes into their lines, in their order.
+// enter lets the writes into their lines, in their order. Who waits for the journal must
+// not have a turn meanwhile: what the journal holds may wait for that.
 func (s *several[T, R]) enter(ctx context.Context, items []T) {
 	s.place = make(map[*write[T, R]]int, len(items))
+	journaled := s.req.durability == DurabilityJournaled
 	for i, item := range items {
-		p := s.writer.prepare(item, s.req)
-		err := admissible(ctx, p, s.req)
-		turn := false
-		if err == nil {
-			turn, err = s.writer.enter(p)
+		if journaled {
+			s.out[i].Receipt, s.out[i].Err = s.writer.writeJournaled(ctx, item, s.req)
+			continue
 		}
-		s.place[p] = i
-		switch {
-		case err != nil:
-			s.out[i].Err = err
-		case p.behind:
-			s.out[i].Receipt.Durability = s.req.durability
-		case turn:
-			s.turn = append(s.turn, p)
-		default:
-			s.waiting = append(s.waiting, p)
+		s.out[i].Err = s.writer.behindJournal(ctx, lineKey{s.req.scope, s.writer.cfg.OrderBy(item)})
+	}
+	for i, item := range items {
+		if !journaled && s.out[i].Err == nil {
+			s.enterOne(ctx, i, item)
 		}
+	}
+}
+
+func (s *several[T, R]) enterOne(ctx context.Context, i int, item T) {
+	p := s.writer.prepare(item, s.req)
+	err := admissible(ctx, p, s.req)
+	turn := false
+	if err == nil {
+		turn, err = s.writer.enter(p)
+	}
+	s.place[p] = i
+	switch {
+	case err != nil:
+		s.out[i].Err = err
+	case p.behind:
+		s.out[i].Receipt.Durability = s.req.durability
+	case turn:
+		s.turn = append(s.turn, p)
+	default:
+		s.waiting = append(s.waiting, p)
 	}
 }
 

@@ -39,6 +39,12 @@ type WriterConfig[T, R any] struct {
 	// 64 MiB.
 	MaxBytes int
 
+	// Journaling keeps writes that ask to be Journaled until they are applied, one batch
+	// after the other, with Apply and beside the Backend's slots: each of the journal's
+	// shards uses a connection more. A write that fails on its data is Apply's to keep
+	// elsewhere. Default nil: there are none such.
+	Journaling *Journaling[T]
+
 	// Lost is told of a write that was acknowledged InMemory and could not be made, or
 	// may not have been (ErrAmbiguous). Default: it is counted only.
 	Lost func(item T, err error)
@@ -79,6 +85,10 @@ func (c WriterConfig[T, R]) withDefaults() (WriterConfig[T, R], error) {
 		return c, fmt.Errorf("fulcrum: writer %q: WriterConfig.MaxBytes: %d is negative", c.Name, c.MaxBytes)
 	case c.Timeout < 0:
 		return c, fmt.Errorf("fulcrum: writer %q: WriterConfig.Timeout: %s is negative", c.Name, c.Timeout)
+	case c.Journaling != nil:
+		if err := c.Journaling.validate(); err != nil {
+			return c, fmt.Errorf("fulcrum: writer %q: %w", c.Name, err)
+		}
 	}
 	if c.OrderBy == nil {
 		c.OrderBy = func(T) string { return "" }
@@ -116,9 +126,12 @@ type Writer[T, R any] struct {
 	lines  lines[T, R]
 	counts writerCounts
 	pumps  pumps[T, R]
+
+	journal *journaled[T] // nil without Journaling
 }
 
-// NewWriter makes a Writer. It starts no goroutine and no timer.
+// NewWriter makes a Writer. Without a journal it starts no goroutine and no timer; with
+// one it reads what is not applied yet, and goes on with it.
 func NewWriter[T, R any](cfg WriterConfig[T, R]) (*Writer[T, R], error) {
 	ordered := cfg.OrderBy != nil
 	cfg, err := cfg.withDefaults()
@@ -135,6 +148,9 @@ func NewWriter[T, R any](cfg WriterConfig[T, R]) (*Writer[T, R], error) {
 	w.reader.over = w.over
 	w.lines.init(ordered, cfg.Merge, cfg.MaxBytes, w.reader.Policy().MaxWaiters)
 	w.lines.ready = w.pump
+	if cfg.Journaling != nil {
+		return w, w.openJournal(*cfg.Journaling)
+	}
 	return w, nil
 }
 
@@ -152,8 +168,14 @@ type Receipt[R any] struct {
 func (w *Writer[T, R]) Write(ctx context.Context, item T, opts ...Option) (Receipt[R], error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
+	if req.durability == DurabilityJournaled {
+		return w.writeJournaled(ctx, item, req)
+	}
 	p := w.prepare(item, req)
 	if err := admissible(ctx, p, req); err != nil {
+		return Receipt[R]{}, err
+	}
+	if err := w.behindJournal(ctx, p.place); err != nil {
 		return Receipt[R]{}, err
 	}
 	turn, err := w.enter(p)
@@ -227,18 +249,25 @@ func (w *Writer[T, R]) Flush(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	if w.journal != nil {
+		return w.journal.flush(ctx)
+	}
 	return nil
 }
 
 // Shutdown refuses new writes with ErrClosed and waits until all accepted ones are made
 // or have failed, and their hooks have returned. If ctx ends first, its error is
-// returned; what was acknowledged InMemory and is not made by then is told to Lost. It
-// may be called more than once.
+// returned; what was acknowledged InMemory and is not made by then is told to Lost. What
+// is in the journal and not made by then stays there, and is made after the next start.
+// It may be called more than once.
 func (w *Writer[T, R]) Shutdown(ctx context.Context) error {
 	w.lines.close()
 	err := w.Flush(ctx)
 	if err != nil {
 		w.pumps.stop()
+	}
+	if w.journal != nil {
+		w.journal.end()
 	}
 	if ended := w.reader.Shutdown(ctx); ended != nil {
 		err = ended
