@@ -64,12 +64,12 @@ func letters(r rune) rune {
 }
 
 type faultyWrites struct {
-	store.DB
+	store.Keeper
 	fault writeFault
 }
 
 func (f faultyWrites) Open(ctx context.Context, r store.Resource) (store.Table, error) {
-	t, err := f.DB.Open(ctx, r)
+	t, err := f.Keeper.Open(ctx, r)
 	w, ok := t.(store.Writable)
 	if err != nil || !ok || f.fault == nil {
 		return t, err
@@ -110,6 +110,7 @@ func each(how func(*store.Change)) writeFault {
 		items := slices.Clone(c.Items())
 		for i := range items {
 			how(&items[i])
+			items[i].Prepared = nil
 		}
 		return through(ctx, w, c, items, same)
 	}
@@ -206,6 +207,51 @@ var writeFaults = map[string]struct {
 	"alike keys are one":    {lastAlike, "keys that are alike"},
 }
 
+// unpositioned forgets where a commit stands in its journal.
+func unpositioned(ctx context.Context, w store.Writable, c *writeCommit) error {
+	inner := fulcrum.NewCommit[store.Change, store.Written](c.Items(), nil)
+	err := w.Apply(ctx, inner)
+	for i := range c.Len() {
+		if result, failed := inner.Result(i); failed != nil {
+			c.Fail(i, failed)
+		} else {
+			c.Set(i, result)
+		}
+	}
+	return err
+}
+
+// forgetful tells first answers as if they were new.
+func forgetful(ctx context.Context, w store.Writable, c *writeCommit) error {
+	err := w.Apply(ctx, c)
+	for i := range c.Len() {
+		if result, failed := c.Result(i); failed == nil {
+			result.Replayed = false
+			c.Set(i, result)
+		}
+	}
+	return err
+}
+
+var keeperFaults = map[string]struct {
+	fault writeFault
+	check string
+}{
+	"keys are not looked at":  {each(func(c *store.Change) { c.Once = nil }), "asked again"},
+	"failures are not kept":   {each(func(c *store.Change) { c.Once = nil }), "failed again"},
+	"made once for each":      {each(func(c *store.Change) { c.Once = nil }), "asked by many at once"},
+	"bodies are not compared": {each(sameBody), "asked twice in a commit"},
+	"answers look new":        {forgetful, "asked again"},
+	"positions are forgotten": {unpositioned, "positions"},
+	"failures are lost":       {unpositioned, "dead letters"},
+}
+
+func sameBody(c *store.Change) {
+	if c.Once != nil {
+		c.Once = &store.Once{Scope: c.Once.Scope, Key: c.Once.Key}
+	}
+}
+
 // A kit that passes everything shows nothing: each fault must fail its check.
 func TestWriteKitSeesFaults(t *testing.T) {
 	pg := pgtest.Start(t)
@@ -219,8 +265,15 @@ func TestWriteKitSeesFaults(t *testing.T) {
 			}
 		})
 	}
+	for name, c := range keeperFaults {
+		t.Run(name, func(t *testing.T) {
+			if failingOf(t, keeperChecks, writeFactory(t, pg, c.fault), c.check) == nil {
+				t.Errorf("check %q did not see it", c.check)
+			}
+		})
+	}
 	t.Run("none", func(t *testing.T) {
-		if names := failingOf(t, writeChecks, writeFactory(t, pg, nil), ""); names != nil {
+		if names := failingOf(t, slices.Concat(writeChecks, keeperChecks), writeFactory(t, pg, nil), ""); names != nil {
 			t.Errorf("a good store failed %q", names)
 		}
 	})

@@ -19,6 +19,8 @@ func TestStore(t *testing.T) { onEach(t, fulcrumtest.TestStore) }
 
 func TestWrites(t *testing.T) { onEach(t, fulcrumtest.TestWrites) }
 
+func TestKeeper(t *testing.T) { onEach(t, fulcrumtest.TestKeeper) }
+
 func onEach(t *testing.T, test func(*testing.T, fulcrumtest.Factory)) {
 	for _, c := range []struct {
 		name   string
