@@ -77,6 +77,7 @@ type job struct {
 	out     []byte // rows as JSON
 	xid     uint64
 	params  *parameters
+	applied bool // the commit was made before
 }
 
 // buffers are what parameters are put together in. A commit's are as large as its rows.
@@ -386,23 +387,15 @@ func (j *job) forget(edits []edit) {
 
 // answer tells the commit what has become of each change.
 func (j *job) answer() {
-	items := j.c.Items()
 	if j.xid != 0 {
 		j.c.SetID(j.who.commitID(j.xid))
 	}
 	for i := range j.made {
-		m := &j.made[i]
-		if m.err == nil && !m.done {
-			m.err = missing(&items[i])
+		if written, err := j.result(i); err != nil {
+			j.c.Fail(i, err)
+		} else {
+			j.c.Set(i, written)
 		}
-		if m.err != nil {
-			j.c.Fail(i, m.err)
-			continue
-		}
-		if m.at.rows > 0 {
-			m.written.Row = j.out[m.at.from:m.at.to:m.at.to]
-		}
-		j.c.Set(i, m.written)
 	}
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -33,7 +34,9 @@ func (j *job) carefully(ctx context.Context, known caution) error {
 		j.out, j.xid = nil, 0
 		err := j.stepByStep(ctx, known)
 		if err == nil {
-			j.answer()
+			if !j.applied { // otherwise it was answered then
+				j.answer()
+			}
 			return nil
 		}
 		var late lateFailure
@@ -55,7 +58,7 @@ func (e lateFailure) Unwrap() error { return e.error }
 // stepByStep is one transaction.
 func (j *job) stepByStep(ctx context.Context, known caution) (err error) {
 	defer func() {
-		if err != nil && !j.conn.IsClosed() && j.conn.PgConn().TxStatus() != 'I' {
+		if (err != nil || j.applied) && !j.conn.IsClosed() && j.conn.PgConn().TxStatus() != 'I' {
 			_, failed := j.conn.Exec(ctx, "rollback")
 			err = errors.Join(err, failed)
 		}
@@ -64,43 +67,56 @@ func (j *job) stepByStep(ctx context.Context, known caution) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := j.begin(ctx, known.immediate); err != nil {
+	claims, skip, applied, err := j.open(ctx, known.immediate)
+	if err != nil || applied {
+		j.applied = applied
 		return err
 	}
 	next := savepoint
 	for i, g := range j.groups {
-		var why error
-		if known.why != nil && i == known.guilty && !known.immediate {
-			why = known.why
+		edits := g.edits
+		if len(skip) > 0 {
+			edits = slices.DeleteFunc(slices.Clone(edits), func(e edit) bool { return skip[e.i] })
 		}
-		s := &steps{j: j, group: g, why: why, control: next, sd: sets[i]}
-		if err := s.settle(ctx, g.edits); err != nil {
+		s := &steps{j: j, group: g, control: next, sd: sets[i]}
+		if i == known.guilty && !known.immediate {
+			s.why = known.why
+		}
+		if err := s.settle(ctx, edits); err != nil {
 			return err
 		}
 		next = s.control
 	}
-	return j.end(ctx, next == rollbackTo, sets[len(sets)-1])
+	return j.end(ctx, next == rollbackTo, claims, sets[len(sets)-1])
 }
 
-// begin opens the transaction.
-func (j *job) begin(ctx context.Context, immediate bool) error {
-	f := takeOff(ctx, j.conn)
-	f.command("begin")
-	if j.w.db.cfg.ScopeSetting != "" {
-		j.setScope(f)
-	}
-	if immediate {
-		f.command("set constraints all immediate")
-	}
-	return f.finish()
-}
-
-// end commits.
-func (j *job) end(ctx context.Context, rollback bool, token *pgconn.StatementDescription) error {
+// end keeps what must be kept of the commit, and commits.
+func (j *job) end(ctx context.Context, rollback bool, claims []claim, token *pgconn.StatementDescription) error {
 	f := takeOff(ctx, j.conn)
 	if rollback {
 		f.command(rollbackTo)
 	}
+	if len(claims) > 0 {
+		if err := j.keepAnswers(f, claims); err != nil {
+			_ = f.close()
+			return err
+		}
+	}
+	if j.c.Position() != nil {
+		j.bury(f)
+	}
+	if j.xid == 0 { // nothing was changed but Fulcrum's own tables
+		f.plain("select pg_catalog.pg_current_xact_id()", nil, []int16{binaryFormat}, func(values [][]byte) error {
+			j.xid = binary.BigEndian.Uint64(values[0])
+			return nil
+		})
+	}
+	return j.commit(f, token)
+}
+
+// commit ends the transaction with all that the flight holds.
+func (j *job) commit(f *flight, token *pgconn.StatementDescription) error {
+	f.pipe.SendFlushRequest()
 	tag := ""
 	f.plain("commit", nil, nil, ignoreRows)
 	f.reads[len(f.reads)-1].tag = &tag
@@ -110,15 +126,14 @@ func (j *job) end(ctx context.Context, rollback bool, token *pgconn.StatementDes
 		return commitFailure(failure{err: err, last: true})
 	}
 	got := f.land()
-	commit := len(f.reads) - 1
-	got.last = got.last || got.at == commit
+	got.last = got.last || got.at == len(f.reads)-1
 	if got.err == nil && !isCommit(tag) {
 		got.err = errors.New("postgres: the server rolled back instead of committing")
 	} else if got.err = commitFailure(got); got.err == nil {
 		j.c.SetToken(f.readToken(j.who))
 	}
 	_ = f.close() // what breaks after the commit does not undo it
-	if isRowError(got.err) {
+	if isRowError(got.err) && got.last {
 		return lateFailure{got.err}
 	}
 	return got.err

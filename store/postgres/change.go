@@ -34,6 +34,7 @@ type edit struct {
 type prepared struct {
 	sheet *sheet
 	edit  edit
+	of    store.Change
 }
 
 // ParseChange checks a change against the table's columns. It gives a Put or an Insert
@@ -47,17 +48,18 @@ func (w *writable) ParseChange(c store.Change) (store.Change, error) {
 	if err := s.checkValues(&e); err != nil {
 		return c, err
 	}
-	if c.Key == "" && e.parts != nil {
+	if e.parts != nil {
 		c.Key = store.JoinKey(e.parts...)
 	}
-	c.Prepared = &prepared{s, e}
+	c.Prepared = &prepared{s, e, c}
 	return c, nil
 }
 
-// edit is what a change says: what ParseChange has read, if the table is as it was.
+// edit is what a change says: what ParseChange has read, if the table and the change
+// are as they were.
 func (s *sheet) edit(c *store.Change) (edit, error) {
 	p, ok := c.Prepared.(*prepared)
-	if !ok || p.sheet != s {
+	if !ok || p.sheet != s || p.of.Op != c.Op || p.of.Key != c.Key || p.of.IfVersion != c.IfVersion || p.of.IfAbsent != c.IfAbsent {
 		return s.readChange(c)
 	}
 	e := p.edit
@@ -96,6 +98,9 @@ func (s *sheet) readChange(c *store.Change) (edit, error) {
 		if len(c.Body) > 0 {
 			return e, &store.BodyError{Problem: "a delete has none"}
 		}
+		if err := s.settleEmptyKey(&e); err != nil {
+			return e, err
+		}
 		e.kind = kind{verb: remove, ifVersion: c.IfVersion != "", returns: c.Return}
 		return e, nil
 	}
@@ -122,8 +127,6 @@ func (s *sheet) checkConditions(c *store.Change) error {
 		problem = "an insert cannot ask for a version"
 	case c.IfVersion != "" && s.version == nil:
 		problem = "the resource has no version column, so no version can be asked for"
-	case c.Key == "" && c.Op != store.Insert && c.Op != store.Put && !s.emptyKey():
-		problem = "the key is missing"
 	}
 	if problem == "" {
 		return nil
@@ -131,14 +134,24 @@ func (s *sheet) checkConditions(c *store.Change) error {
 	return &store.BodyError{Problem: problem}
 }
 
-// emptyKey says whether the empty text is a key.
-func (s *sheet) emptyKey() bool {
-	return len(s.key) == 1 && s.columns[s.key[0]].key.Type != store.KeyInt
+// settleEmptyKey takes the empty text for the key that nobody has named, where it can
+// be one.
+func (s *sheet) settleEmptyKey(e *edit) error {
+	if e.parts != nil || e.change.Op == store.Insert {
+		return nil
+	}
+	if len(s.key) == 1 {
+		if part, err := s.columns[s.key[0]].key.canonical(""); err == nil {
+			e.parts = []string{part}
+			return nil
+		}
+	}
+	return errNoKey
 }
 
 func (s *sheet) readKey(e *edit) error {
-	if op := e.change.Op; e.change.Key == "" && (op == store.Insert || op == store.Put && !s.emptyKey()) {
-		return nil
+	if e.change.Key == "" {
+		return nil // it may be in the body
 	}
 	parts, err := store.SplitKey(e.change.Key, len(s.key))
 	for i := range parts {
@@ -180,8 +193,8 @@ func (s *sheet) settleKey(e *edit) error {
 		c := s.columns[i]
 		v := e.values[i]
 		if v == nil {
-			if e.parts == nil && (e.change.Op == store.Put || !c.defaulted && !c.computed) {
-				return &store.BodyError{Column: c.name, Problem: "is missing: it is a part of the key"}
+			if e.parts == nil && e.change.Op == store.Insert && !c.defaulted && !c.computed {
+				return &store.BodyError{Column: c.name, Problem: "is missing: it is a part of the key, and the database makes no value for it"}
 			}
 			continue
 		}
@@ -197,6 +210,9 @@ func (s *sheet) settleKey(e *edit) error {
 	if len(made) == len(s.key) {
 		e.parts = made
 	}
+	if err := s.settleEmptyKey(e); err != nil {
+		return err
+	}
 	if e.parts != nil {
 		for _, i := range s.key {
 			e.values[i] = nil // the key has said it
@@ -204,6 +220,8 @@ func (s *sheet) settleKey(e *edit) error {
 	}
 	return nil
 }
+
+var errNoKey = &store.BodyError{Problem: "the key is missing: neither the change nor its body names it"}
 
 const maxShown = 64 // bytes of a value that an error repeats
 

@@ -90,6 +90,7 @@ func rowError(err error) error {
 // explainWrite says what an error means to the caller: of the table, what to do; of
 // the network, that the database is away.
 func (w *writable) explainWrite(ctx context.Context, err error) error {
+	err = missingOwn(w.resource.Name, err)
 	refused := refusalIn(err)
 	if refused != nil && verdictOf(refused) == hopeless && refusalOf(refused.Code) == statementRefused {
 		return fmt.Errorf("postgres: resource %q: table %s cannot be written: %s (SQLSTATE %s): %s: %w",
