@@ -298,7 +298,7 @@ func (w *Writer[T, R]) applyBatch(i int) error {
 func distinct(records []JournalRecord, ordered bool) []JournalRecord {
 	seen := make(map[string]bool, len(records))
 	for i, r := range records {
-		if r.Scope != records[0].Scope || ordered && seen[r.Key] {
+		if r.Scope != records[0].Scope || ordered && r.Key != "" && seen[r.Key] {
 			return records[:i]
 		}
 		seen[r.Key] = true

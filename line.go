@@ -121,12 +121,14 @@ func (l *lines[T, R]) join(p *write[T, R]) (first bool) {
 	l.bytes += p.size
 	p.tide = l.tide
 	p.tide.n++
-	in := l.of[p.place]
-	if p.before = in.last; p.before == nil || !l.ordered {
+	if !l.keeps(p) {
 		p.merged = p.item
-		if l.ordered {
-			l.of[p.place] = line[T, R]{last: p, n: 1}
-		}
+		return true
+	}
+	in := l.of[p.place]
+	if p.before = in.last; p.before == nil {
+		p.merged = p.item
+		l.of[p.place] = line[T, R]{last: p, n: 1}
 		return true
 	}
 	l.of[p.place] = line[T, R]{last: p, n: in.n + 1}
@@ -134,6 +136,9 @@ func (l *lines[T, R]) join(p *write[T, R]) (first bool) {
 	p.turn = make(chan struct{}, 1)
 	return false
 }
+
+// keeps says whether a write has a line: one without a key has no order.
+func (l *lines[T, R]) keeps(p *write[T, R]) bool { return l.ordered && p.place.key != "" }
 
 // refusedBy is why a line did not take a write; letIn if it did.
 type refusedBy dispatch.Reason
@@ -292,7 +297,7 @@ func (l *lines[T, R]) announce(p *write[T, R]) {
 
 // unlink takes a write out of its line.
 func (l *lines[T, R]) unlink(p *write[T, R]) {
-	if !l.ordered {
+	if !l.keeps(p) {
 		return
 	}
 	in := l.of[p.place]

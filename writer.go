@@ -20,7 +20,8 @@ type WriterConfig[T, R any] struct {
 	Apply func(ctx context.Context, c *Commit[T, R]) error
 
 	// OrderBy is what a write is about: of one key no two are in flight at once, and they
-	// are made in the order in which they came. Default: nothing, and writes have no order.
+	// are made in the order in which they came. A write whose key is empty has no order.
+	// Default: none has.
 	OrderBy func(T) string
 
 	// Merge makes one write of two of the same key that both wait behind a third; both

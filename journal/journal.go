@@ -192,7 +192,7 @@ func (j *Journal) explain(err error) error {
 	if !errors.As(err, &coded) {
 		return fmt.Errorf("journal: %s: %w", j.cfg.Path, err)
 	}
-	what := ""
+	what := "SQLite refuses"
 	switch coded.Code() & 0xff {
 	case 11, 26: // corrupt, not a database
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, j.cfg.Path, err)
@@ -221,6 +221,9 @@ func (j *Journal) Bytes() int64 { return j.bytes.Load() }
 func (j *Journal) Append(ctx context.Context, scope, key string, data []byte) (fulcrum.JournalRecord, error) {
 	if j.bytes.Load()+int64(len(data)+len(key)+len(scope)) > j.cfg.MaxBytes {
 		return fulcrum.JournalRecord{}, &fulcrum.ShedError{Reason: fulcrum.ShedBytes, RetryAfter: time.Second}
+	}
+	if data == nil {
+		data = []byte{} // or it would be NULL
 	}
 	receipt, err := j.writer.Write(ctx, entry{scope, key, data})
 	return receipt.Result, err

@@ -59,6 +59,8 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+func TestKeeper(t *testing.T) { fulcrumtest.TestKeeper(t, factory(sqlite.Config{})) }
+
 func factory(cfg sqlite.Config) fulcrumtest.Factory {
 	return fulcrumtest.Factory{Types: types, New: func(t testing.TB) fulcrumtest.Database {
 		path, writer := newFile(t)
