@@ -12,12 +12,15 @@ git|have_git|git|git|git
 curl|have_curl|curl ca-certificates|curl|curl
 PostgreSQL server 15 or newer|have_postgres|postgresql|postgresql-server|postgresql@15
 Chromium (dashboard tests)|have_chromium|chromium|chromium|--cask chromium
+strace (crash tests)|have_strace|strace|strace|-
 PostgreSQL extension citext|have_citext|postgresql-contrib|postgresql-contrib|postgresql@15
 '
 
 have_go() { command -v go >/dev/null; }
 have_git() { command -v git >/dev/null; }
 have_chromium() { command -v chromium >/dev/null; }
+# strace is Linux's own; elsewhere its test is left out.
+have_strace() { [[ $(uname) != Linux ]] || command -v strace >/dev/null; }
 have_curl() { command -v curl >/dev/null; }
 have_cc() { command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || command -v clang >/dev/null; }
 
