@@ -1,5 +1,6 @@
 // Package postgres reads PostgreSQL for a [fulcrum.Reader]: rows as Go values with
-// [Query] and [ReaderConfig], or as JSON for any table or view with [DB.Open].
+// [Query] and [ReaderConfig], or as JSON for any table or view with [DB.Open]. It makes
+// the commits of a [fulcrum.Writer].
 //
 // # One statement for every batch
 //
@@ -24,6 +25,62 @@
 // only be Many; its key should be an indexed column of a table below. A table's
 // Many key needs an index that begins with one of its columns, best one that
 // begins with all of them and goes on with those of the order.
+//
+// # Writing
+//
+// A resource with Writable opens as a [store.Writable] (PostgreSQL 13 or later). The
+// changes of a commit that one statement can make are made by one, with one array for
+// each column:
+//
+//	insert into "users" as t ("id", "name") select k.k1, k.c2
+//	from unnest($1::bigint[], $2::text[]) as k(k1, c2)
+//	on conflict ("id") do update set "name" = excluded."name"
+//	returning t.xmax = 0, pg_current_xact_id()
+//
+// Patches are an update, deletes a delete, with the position of each change beside its
+// key, and the rows that come back say which changes found one. A commit that names
+// several sets of columns has a statement for each of them. All statements and the end
+// of the transaction are one round trip. Values travel as text, which the database's
+// own input functions judge, but for integers, booleans, bytea and text.
+//
+// If a row fails on its data (SQLSTATE 22, 23, 44, 54, what a trigger raises, what a
+// policy forbids) the commit is made again under savepoints, half of what is under
+// suspicion at a time: one bad row among 1,000 costs 23 further statements, savepoints
+// and all. Constraints that are checked at the end of the transaction are left so,
+// unless one of them fails there; then each step is checked, and rows of this commit
+// that need each other fail too. What may pass (08, 40, 53, 57P, a lost connection) is
+// tried again; anything else is an error of the commit that names the table and says
+// what to do.
+//
+// Keys that the database takes for the same although their texts differ (citext, char(n),
+// numeric, a collation that ignores case) are found by a query of its own before the
+// commit, and their changes are made one after the other.
+//
+// A version column is raised by one if it is an integer, or set to the time, and never
+// to one that it had; a new row begins at 1, also after it was deleted. The columns that
+// the database computes, and the version, cannot be written.
+//
+// COPY is not used: it tells no key, no version and nothing of single rows, and one
+// row that is there already fails all others.
+//
+// # When the answer to COMMIT is lost
+//
+// The transaction's number travels back before the transaction ends, so that [store.Writable]'s
+// Resolve can ask pg_xact_status about it. A number that was given out just before a crash
+// may be given out again; the time at which the server's statistics began, which no crash
+// survives, tells one life of a server from the next, and after a crash or a promotion
+// only "aborted" is believed. Where the number did not arrive either, the error is
+// [fulcrum.ErrAmbiguous] and there is nothing to ask about. A connection that has died
+// while nobody used it is noticed before anything is sent.
+//
+// With [Config].Tokens each commit has a token "pg:system identifier:timeline:position",
+// the position being that of the write-ahead log after the commit.
+//
+// # Fulcrum's own tables
+//
+// [DB.Init] makes them: first answers to idempotency keys, positions of journals, dead
+// letters. They are written in the transaction of the rows, which then takes three
+// round trips.
 //
 // # Values as JSON
 //

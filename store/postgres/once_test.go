@@ -53,7 +53,7 @@ func TestEverythingInOneCommit(t *testing.T) {
 		alter table parts enable row level security;
 		create policy tenant on parts using (tenant = current_setting('app.tenant', true));
 		grant usage, create on schema %s to app; grant all on parts to app`, currentSchema(t, dsn)))
-	db := open(t, postgres.Config{DSN: dsn + "&role=app", ScopeSetting: "app.tenant"})
+	db := open(t, postgres.Config{DSN: dsn + "&role=app", ScopeSetting: "app.tenant", Tokens: true})
 	if err := db.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
