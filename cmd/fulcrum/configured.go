@@ -59,7 +59,7 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 	}
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage,
+		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
 		Experience: people,
 		Timeout:    c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
@@ -68,7 +68,7 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Resources": "resources", "Experience": "experience",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Experience": "experience",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Regions   []region.Region       // with policies of their own, in the file's order
 	Proxies   []netip.Prefix        // whose CDN headers are believed
 	GeoIP     string                // file of a MaxMind database; empty: none
+	Journal   string                // folder for the journals of what is written; empty: none
 	Usage     bool                  // requests are looked at, for advice
 	People    *People               // what they feel is asked; nil: it is not
 	Limits    Limits                // of requests

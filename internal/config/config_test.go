@@ -99,6 +99,7 @@ insecure: ${ON}
 tokens: [{name: 'a', sha256: "${HASH}", scope: acme, allow: ["users:read", "*:read"]}]
 store: "postgres://u:${PASSWORD}@h/d?x=$${y}"
 pool: {min: 0, max: 3, timeout: 250ms}
+journal: /var/j
 policy: {mode: throughput, max_batch: 10, linger: 5ms, max_queued: 6, max_waiters: 7, max_queue_time: 0}
 tuner: {kind: threshold, in_flight: 3, min_in_flight: 2, max_in_flight: 9, reserved: 0, slo: p99=20ms, urgent_slo: "p99 <= 5ms", prefer: cost}
 stress: {slow_at: 1s, call_timeout: 3s, circuit: false}
@@ -133,7 +134,7 @@ resources:
 			{Name: "east", Policy: region.Policy{Mode: fulcrum.ModeLatency, MaxBatch: 9, Linger: 3 * time.Millisecond, SLO: region.SLO{Percentile: 95, Target: time.Second}}, Areas: []region.Area{"DE", "US-CA", "fly:fra"}},
 			{Name: "default"},
 		},
-		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, GeoIP: "a.mmdb", Usage: true,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, GeoIP: "a.mmdb", Usage: true, Journal: "/var/j",
 		Limits: Limits{77, 2 << 20, 4096, 90 * time.Second, 2 * time.Second},
 		Scope:  Scope{"app.tenant"}, Log: Log{"debug", "json"},
 		Resources: []store.Resource{

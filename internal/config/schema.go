@@ -25,6 +25,7 @@ func (c *Config) read(v value) {
 		field{name: "tuner", read: c.readTuner},
 		field{name: "stress", read: c.readStress},
 		field{name: "usage", read: intoBool(&c.Usage)},
+		field{name: "journal", read: intoText(&c.Journal, "a folder for the journals of what is written")},
 		field{name: "limits", read: c.readLimits},
 		field{name: "scope", read: c.readScope},
 		field{name: "log", read: c.readLog},

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/journal"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -16,10 +19,12 @@ type commits struct {
 	backend *fulcrum.Backend // their slots; nil if nothing can be written
 	writers map[string]*writer
 	hub     hub
+
+	journals []*journal.Journal
 }
 
-// open makes a Writer for each resource that can be written.
-func (c *commits) open(cfg Config, tables map[string]store.Table, onEvent func(fulcrum.Event)) error {
+// open makes a Writer for each resource that can be written, and its journal.
+func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.Table, onEvent func(fulcrum.Event)) error {
 	c.writers = make(map[string]*writer)
 	c.hub.init()
 	for _, r := range cfg.Resources {
@@ -30,8 +35,13 @@ func (c *commits) open(cfg Config, tables map[string]store.Table, onEvent func(f
 		if err := c.makeBackend(cfg, onEvent); err != nil {
 			return err
 		}
+		journaling, err := c.openJournal(ctx, cfg, r.Name)
+		if err != nil {
+			return err
+		}
 		w, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
-			Name: r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: table.Resolve, Backend: c.backend, Timeout: cfg.Timeout,
+			Journaling: journaling,
+			Name:       r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: table.Resolve, Backend: c.backend, Timeout: cfg.Timeout,
 			OrderBy: func(c store.Change) string { return string(c.Key) },
 			Size:    func(c store.Change) int { return len(c.Key) + len(c.Body) },
 			Lost: func(change store.Change, err error) {
@@ -44,6 +54,26 @@ func (c *commits) open(cfg Config, tables map[string]store.Table, onEvent func(f
 		c.writers[r.Name] = w
 	}
 	return nil
+}
+
+// openJournal opens a resource's journal; nil if there are none.
+func (c *commits) openJournal(ctx context.Context, cfg Config, resource string) (*fulcrum.Journaling[store.Change], error) {
+	if cfg.Journal == "" {
+		return nil, nil
+	}
+	keeper, ok := cfg.DB.(store.Keeper)
+	if !ok {
+		return nil, &FieldError{"Journal", "this database keeps no positions of journals: leave it out"}
+	}
+	if err := os.MkdirAll(cfg.Journal, 0o700); err != nil {
+		return nil, &FieldError{"Journal", err.Error()}
+	}
+	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(cfg.Journal, resource+".journal")})
+	if err != nil {
+		return nil, &FieldError{"Journal", err.Error()}
+	}
+	c.journals = append(c.journals, j)
+	return &fulcrum.Journaling[store.Change]{Journal: j, Applied: keeper.Applied, Encode: store.EncodeChange, Decode: store.DecodeChange}, nil
 }
 
 func (c *commits) makeBackend(cfg Config, onEvent func(fulcrum.Event)) (err error) {
@@ -61,6 +91,9 @@ func (c *commits) shutdown(ctx context.Context) error {
 	var all error
 	for _, w := range c.writers {
 		all = errors.Join(all, w.Shutdown(ctx))
+	}
+	for _, j := range c.journals {
+		all = errors.Join(all, j.Close(ctx))
 	}
 	return all
 }
@@ -99,7 +132,15 @@ func (c Config) fitCommits() (b fulcrum.BackendConfig, conns int) {
 			b.Reserved = 1
 		}
 	}
-	return b, b.MaxInFlight + max(0, b.Reserved)
+	conns = b.MaxInFlight + max(0, b.Reserved)
+	if c.Journal != "" { // each applies what it holds beside the others
+		for _, r := range c.Resources {
+			if r.Writable {
+				conns++
+			}
+		}
+	}
+	return b, conns
 }
 
 // writes says whether anything can be written.

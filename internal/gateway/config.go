@@ -47,6 +47,11 @@ type Config struct {
 	// are the gateway's own.
 	Commits fulcrum.BackendConfig
 
+	// Journal is a folder with one file for each Writable resource, in which changes with
+	// Fulcrum-Durability: journaled wait to be made. DB must be an initialised
+	// store.Keeper. Default empty: such changes are refused.
+	Journal string
+
 	// Regions have policies of their own. Default none: Policy holds for everybody.
 	Regions []region.Region
 	// Proxies are whose CDN headers and X-Forwarded-For are believed. Default none.

@@ -79,8 +79,8 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err := g.openAll(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.commits.open(cfg, g.tables, g.onEvent); err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
+	if err := g.commits.open(ctx, cfg, g.tables, g.onEvent); err != nil {
+		return nil, errors.Join(fmt.Errorf("gateway: %w", err), g.commits.shutdown(ctx))
 	}
 	if err := g.install(cfg, l); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -142,6 +143,11 @@ func (x *exchange) row(name, path string) {
 		return
 	}
 	ctx := x.begin()
+	if p := x.awaitToken(ctx); p.kind != nil {
+		ctx.end()
+		x.fail(p)
+		return
+	}
 	row, err := x.reader.Get(ctx, key, options[x.class], x.res.wait, fulcrum.Traced(&x.trace))
 	ctx.end()
 	if err != nil {
@@ -152,6 +158,23 @@ func (x *exchange) row(name, path string) {
 		x.etag(x.res.version(row))
 	}
 	x.send(http.StatusOK, rowType, row)
+}
+
+// awaitToken waits for the moment that Fulcrum-After names: what a journal holds up to
+// there is committed then, and whoever reads sees it.
+func (x *exchange) awaitToken(ctx context.Context) problem {
+	v := x.r.Header["Fulcrum-After"]
+	if len(v) == 0 || x.res.write == nil {
+		return problem{}
+	}
+	err := x.res.write.Await(ctx, fulcrum.Token(v[0]))
+	switch {
+	case err == nil:
+		return problem{}
+	case ctx.Err() != nil:
+		return x.report(ctx.Err())
+	}
+	return badHeader.because("Fulcrum-After %q: want what Fulcrum-Token said", shorten(v[0]))
 }
 
 // pathKey makes a key of the segments of a path.

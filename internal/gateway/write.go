@@ -100,13 +100,16 @@ func (x *exchange) conditions(c *store.Change) (how fulcrum.Option, p problem) {
 	switch v := h["Fulcrum-Durability"]; {
 	case len(v) == 0, len(v) == 1 && v[0] == "committed":
 		return fulcrum.Committed, p
-	case len(v) == 1 && v[0] == "memory":
-		if c.IfVersion != "" || c.IfAbsent || c.Return || c.Once != nil || c.Op == store.Insert {
-			return how, problem{kind: needsCommit}
-		}
+	case len(v) > 1 || v[0] != "journaled" && v[0] != "memory":
+		return how, badHeader.because("Fulcrum-Durability %q: want committed, journaled or memory, once", shorten(v[0]))
+	case c.IfVersion != "" || c.IfAbsent || c.Return || c.Once != nil || c.Op == store.Insert:
+		return how, problem{kind: needsCommit}
+	case v[0] == "memory":
 		return fulcrum.InMemory, p
+	case x.g.cfg.Journal == "":
+		return how, badHeader.because("Fulcrum-Durability journaled: the gateway's configuration names no journal")
 	default:
-		return how, badHeader.because("Fulcrum-Durability %q: want committed or memory, once", shorten(v[0]))
+		return fulcrum.Journaled, p
 	}
 }
 

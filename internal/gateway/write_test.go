@@ -142,7 +142,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		{"no versions here", "PATCH", "/v1/logs/1", `{"n":1}`, []string{"If-Match", `"1"`}, 400, "no_version", nil},
 		{"version of nothing", "POST", "/v1/users", ada, []string{"If-Match", `"1"`}, 400, "bad_header", nil},
 		{"absent", "PATCH", "/v1/users/1", ada, []string{"If-None-Match", "*"}, 400, "bad_header: want * with PUT", nil},
-		{"durability", "PUT", "/v1/users/1", ada, []string{"Fulcrum-Durability", "much"}, 400, "bad_header: want committed or memory", nil},
+		{"durability", "PUT", "/v1/users/1", ada, []string{"Fulcrum-Durability", "much"}, 400, "bad_header: want committed, journaled or memory", nil},
 		{"verdict from memory", "PUT", "/v1/users/1", ada, []string{"Fulcrum-Durability", "memory", "If-Match", `"1"`}, 400, "needs_commit", nil},
 		{"insert from memory", "POST", "/v1/users", ada, []string{"Fulcrum-Durability", "memory"}, 400, "needs_commit", nil},
 		{"long idempotency key", "POST", "/v1/logs", `{}`, []string{"Idempotency-Key", strings.Repeat("x", 256)}, 400, "bad_header: want 1 to 255 characters", nil},
@@ -288,4 +288,56 @@ func patch(t *testing.T, client *http.Client, url, body string) int {
 	}
 	_ = res.Body.Close()
 	return res.StatusCode
+}
+
+// Journaled changes are answered before they are made, made in their order, and seen by
+// who names their token; after a restart as well.
+func TestJournaledChanges(t *testing.T) {
+	cfg := writableConfig(t)
+	cfg.Journal = filepath.Join(t.TempDir(), "journals")
+	if _, err := New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "run fulcrum init") {
+		t.Fatalf("without the tables: %v", err)
+	}
+	if err := cfg.DB.(store.Keeper).Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	journaled := []string{"Fulcrum-Durability", "journaled"}
+	for round := range 2 {
+		g := newGateway(t, cfg)
+		token := ""
+		for i := range 20 {
+			a := ask(t, g.Data(), "PUT", "/v1/users/7", fmt.Sprintf(`{"name":"%d %d","email":null}`, round, i), journaled...)
+			if a.StatusCode != http.StatusAccepted || a.Header.Get("Fulcrum-Durability") != "journaled" {
+				t.Fatal(a.StatusCode, a.text)
+			}
+			token = a.Header.Get("Fulcrum-Token")
+		}
+		a := ask(t, g.Data(), "GET", "/v1/users/7", "", "Fulcrum-After", token)
+		if want := fmt.Sprintf(`{"id":7,"name":"%d 19","email":null,"version":%d}`, round, 23*round+20); a.text != want {
+			t.Errorf("after the token: %s, want %s", a.text, want)
+		}
+		steps(t, g.Data(), []step{
+			{"another's token", "GET", "/v1/users/7", "", []string{"Fulcrum-After", "journal:x:0:1"}, 400, "bad_header", nil},
+			{"a token of what is committed", "GET", "/v1/users/7", "", []string{"Fulcrum-After", "sqlite-1-2"}, 200, strings.TrimSpace(a.text), nil},
+			{"journaled", "PATCH", "/v1/users/7", `{"email":"seven"}`, journaled, 202, "", nil},
+			{"committed, behind it", "PATCH", "/v1/users/7", `{"email":null}`, []string{"Prefer", "return=representation"}, 200, fmt.Sprintf(`{"id":7,"name":"%d 19","email":null,"version":%d}`, round, 23*round+22), nil},
+			{"what breaks a constraint", "PATCH", "/v1/users/7", `{"email":"ada@example.org"}`, journaled, 202, "", nil},
+			{"verdict", "PUT", "/v1/users/7", `{"name":"x","email":null}`, append([]string{"If-None-Match", "*"}, journaled...), 400, "needs_commit", nil},
+			{"last", "PATCH", "/v1/users/7", `{"name":"last"}`, journaled, 202, "", nil},
+		})
+		if round == 1 {
+			if err := g.commits.writers["users"].Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := g.stats().Writes["users"].Dead; n == 0 {
+				t.Error("no dead letter is counted")
+			}
+			if letters, err := g.DeadLetters(t.Context(), 0, 10); err != nil || len(letters) != 2 {
+				t.Errorf("%d dead letters, want one of each round, %v", len(letters), err)
+			}
+		}
+		if err := g.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
