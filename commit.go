@@ -19,10 +19,14 @@ const (
 )
 
 // Position is the place in a journal up to which a commit's writes go. Apply stores
-// it in the same transaction as they: what is found there after a crash was applied.
+// it in the same transaction as they: what is found there after a crash was applied. If
+// what is stored is Offset or beyond, nothing is done. If it is neither that nor After, it
+// is ErrPosition: a process that died may have had a commit on its way, which was made
+// later and ends elsewhere.
 type Position struct {
 	Journal string // which journal: a random name, made with it
 	Shard   int    // which part of it; each advances by itself
+	After   int64  // what is stored, or nothing is stored yet
 	Offset  int64  // of the last write of the commit
 }
 

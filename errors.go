@@ -25,6 +25,9 @@ var (
 	// ErrAmbiguous says that nobody can tell whether a write was made: the answer to its
 	// commit was lost, or its caller left while it was on its way.
 	ErrAmbiguous = errors.New("fulcrum: it is not known whether the write was made")
+	// ErrPosition is Apply's where another commit has moved the journal's position; see
+	// Position. Nothing was written.
+	ErrPosition = errors.New("fulcrum: the journal was applied up to another place")
 	// ErrClosed says that the Reader is shutting down or has shut down.
 	ErrClosed = errors.New("fulcrum: closed")
 )

@@ -210,7 +210,7 @@ func (w *Writer[T, R]) behindJournal(ctx context.Context, place lineKey) error {
 		s.mu.Lock()
 		offset := s.pending[place]
 		s.mu.Unlock()
-		if offset == 0 {
+		if offset == 0 { // or applied already: then there is no wait
 			continue
 		}
 		if err := s.await(ctx, offset); err != nil {
@@ -240,6 +240,9 @@ func (w *Writer[T, R]) applyShard(i int) {
 	pause := time.Duration(0)
 	for s.more(w.journal.ctx) {
 		err := w.applyBatch(i)
+		if errors.Is(err, ErrPosition) {
+			err = w.lookAgain(i)
+		}
 		s.suffer(err)
 		if err == nil {
 			pause = 0
@@ -251,6 +254,18 @@ func (w *Writer[T, R]) applyShard(i int) {
 		case <-w.journal.ctx.Done():
 		}
 	}
+}
+
+// lookAgain asks how far a shard was applied: a commit of a process that died was made
+// after we had asked.
+func (w *Writer[T, R]) lookAgain(i int) error {
+	ctx, cancel := context.WithTimeout(w.journal.ctx, w.reader.cfg.Timeout)
+	defer cancel()
+	applied, err := w.journal.Applied(ctx, w.journal.Journal.Name())
+	if err == nil {
+		w.journal.shards[i].advance(applied[i])
+	}
+	return err
 }
 
 // more says whether there is something to apply; if not, nobody does any more.
@@ -282,7 +297,7 @@ func (w *Writer[T, R]) applyBatch(i int) error {
 		return fmt.Errorf("fulcrum: writer %q: the journal has lost what is behind offset %d of shard %d", w.cfg.Name, after, i)
 	}
 	records = distinct(records, w.lines.ordered)
-	c := &Commit[T, R]{class: ClassBulk, position: &Position{Journal: w.journal.Journal.Name(), Shard: i, Offset: records[len(records)-1].Offset}}
+	c := &Commit[T, R]{class: ClassBulk, position: &Position{Journal: w.journal.Journal.Name(), Shard: i, After: after, Offset: records[len(records)-1].Offset}}
 	for _, r := range records {
 		item, err := w.journal.Decode(r.Data)
 		if err != nil {
@@ -338,13 +353,13 @@ func (w *Writer[T, R]) applyRecords(s *shard, records []JournalRecord, c *Commit
 	}
 	w.counts.dead.Add(uint64(failed))
 	w.counts.applied.Add(uint64(len(records) - failed))
-	s.advance(records)
+	s.advance(c.position.Offset, records...)
 	w.journal.Journal.Trim(records[0].Shard, records[len(records)-1].Offset)
 	return nil
 }
 
-// advance notes that records were applied.
-func (s *shard) advance(records []JournalRecord) {
+// advance notes that everything up to an offset is applied.
+func (s *shard) advance(applied int64, records ...JournalRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range records {
@@ -352,7 +367,7 @@ func (s *shard) advance(records []JournalRecord) {
 			delete(s.pending, place)
 		}
 	}
-	s.applied = records[len(records)-1].Offset
+	s.applied = applied
 	close(s.moved)
 	s.moved = make(chan struct{})
 }

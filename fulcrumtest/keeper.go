@@ -268,11 +268,17 @@ func (k *kit) positions() {
 		k.ok(k.commitAt(w, fulcrum.Position{Journal: "a", Offset: offset}, put("1", account(1, "again", 1)), put("9", account(9, "again", 9))))
 	}
 	applied("a", map[int]int64{0: 10, 3: 5})
-	k.ok(k.commitAt(w, fulcrum.Position{Journal: "a", Offset: 11}, put("2", account(2, "zwei", 2))))
+	k.ok(k.commitAt(w, fulcrum.Position{Journal: "a", After: 10, Offset: 11}, put("2", account(2, "zwei", 2))))
+	applied("a", map[int]int64{0: 11, 3: 5})
+	for _, after := range []int64{0, 10, 12} { // somebody has moved it
+		if _, err := commit(k.Context(), w, &fulcrum.Position{Journal: "a", After: after, Offset: 13}, []store.Change{put("2", account(2, "twice", 3))}); !errors.Is(err, fulcrum.ErrPosition) {
+			k.Errorf("a position after %d, where 11 is stored: %v; want ErrPosition", after, err)
+		}
+	}
 	applied("a", map[int]int64{0: 11, 3: 5})
 	cancelled, cancel := context.WithCancel(k.Context())
 	cancel()
-	if _, err := commit(cancelled, w, &fulcrum.Position{Journal: "a", Offset: 12}, []store.Change{put("1", account(1, "late", 1))}); err == nil {
+	if _, err := commit(cancelled, w, &fulcrum.Position{Journal: "a", After: 11, Offset: 12}, []store.Change{put("1", account(1, "late", 1))}); err == nil {
 		k.Error("an ended context: no error")
 	}
 	applied("a", map[int]int64{0: 11, 3: 5})
@@ -300,7 +306,7 @@ func (k *kit) deadLetters() {
 	k.rowError(out[1], "positive")
 	k.wants(out[2], fulcrum.ErrNotFound)
 	k.commitAt(w, fulcrum.Position{Journal: "a", Offset: 1}, put("2", account(2, "bad", -2))) // again: nothing happens
-	k.commitAt(w, fulcrum.Position{Journal: "a", Offset: 2}, ifVersion("9", remove("1")))
+	k.commitAt(w, fulcrum.Position{Journal: "a", After: 1, Offset: 2}, ifVersion("9", remove("1")))
 	all := list(0, 10, 3)
 	for i, want := range []store.Change{put("2", account(2, "bad", -2)), patch("3", `{"n":3}`), ifVersion("9", remove("1"))} {
 		d := all[i]

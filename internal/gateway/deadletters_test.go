@@ -14,7 +14,7 @@ import (
 func bury(t *testing.T, g *Gateway, offset int64, c store.Change) {
 	t.Helper()
 	table := g.tables["users"].(store.Writable)
-	commit := fulcrum.NewCommit[store.Change, store.Written]([]store.Change{c}, &fulcrum.Position{Journal: "j", Offset: offset})
+	commit := fulcrum.NewCommit[store.Change, store.Written]([]store.Change{c}, &fulcrum.Position{Journal: "j", After: offset - 1, Offset: offset})
 	if err := table.Apply(t.Context(), commit); err != nil {
 		t.Fatal(err)
 	}

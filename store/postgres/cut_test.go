@@ -111,7 +111,7 @@ func (c *cutter) commit(rnd *rand.Rand, round int) *fulcrum.Commit[store.Change,
 	}
 	var at *fulcrum.Position
 	if round%5 == 2 {
-		at = &fulcrum.Position{Journal: "j", Offset: int64(round)}
+		at = &fulcrum.Position{Journal: fmt.Sprint("j", round), Offset: 1}
 	}
 	return fulcrum.NewCommit[store.Change, store.Written](items, at)
 }

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strconv"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -33,7 +35,9 @@ var (
 
 const (
 	advanceSQL = `insert into fulcrum_positions as p (journal, shard, "offset") values ($1::text, $2::integer, $3::bigint)
-		on conflict (journal, shard) do update set "offset" = excluded."offset" where p."offset" < excluded."offset" returning p.shard`
+		on conflict (journal, shard) do update set "offset" = excluded."offset" where p."offset" = $4::bigint returning p.shard`
+
+	positionSQL = `select "offset" from fulcrum_positions where journal = $1::text and shard = $2::integer`
 
 	burySQL = `insert into fulcrum_dead_letters (resource, op, key, body, if_version, if_absent, error)
 		select k.resource, k.op::smallint, k.key, nullif(k.body, ''), k.version, k.absent::boolean, k.error
@@ -188,13 +192,26 @@ func (j *job) result(i int) (store.Written, error) {
 	return m.written, nil
 }
 
-// askPosition stores the commit's position; applied becomes false if it was not there.
+// askPosition stores the commit's position if it is the next one; applied says whether
+// the commit was made before. Who stores first waits for a transaction that does so too,
+// and sees what that has stored.
 func (j *job) askPosition(f *flight, applied *bool) {
 	p := j.c.Position()
-	*applied = true
-	params := newArrays().text(p.Journal).text(strconv.Itoa(p.Shard)).text(strconv.FormatInt(p.Offset, 10)).all()
-	f.plain(advanceSQL, params, nil, func([][]byte) error {
-		*applied = false
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	moved := false
+	f.plain(advanceSQL, newArrays().text(p.Journal).text(strconv.Itoa(p.Shard)).text(number(p.Offset)).text(number(p.After)).all(), nil, func([][]byte) error {
+		moved = true
+		return nil
+	})
+	f.plain(positionSQL, newArrays().text(p.Journal).text(strconv.Itoa(p.Shard)).all(), nil, func(values [][]byte) error {
+		at, err := strconv.ParseInt(string(values[0]), 10, 64)
+		switch {
+		case err != nil || moved:
+			return err
+		case at < p.Offset:
+			return fmt.Errorf("postgres: shard %d of journal %s was applied up to %d, not %d: %w", p.Shard, p.Journal, at, p.After, fulcrum.ErrPosition)
+		}
+		*applied = true
 		return nil
 	})
 }

@@ -116,7 +116,7 @@ func TestOnePositionByMany(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for offset := range int64(10) {
-				c := fulcrum.NewCommit[store.Change, store.Written]([]store.Change{put("1", `{"n":1}`), put("2", `{"n":1}`)}, &fulcrum.Position{Journal: "j", Offset: offset})
+				c := fulcrum.NewCommit[store.Change, store.Written]([]store.Change{put("1", `{"n":1}`), put("2", `{"n":1}`)}, &fulcrum.Position{Journal: "j", After: offset - 1, Offset: offset})
 				if err := w.Apply(t.Context(), c); err != nil {
 					t.Error(err)
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -64,7 +65,7 @@ func passes(err error) bool {
 	switch {
 	case errors.As(err, &none):
 		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
-	case errors.As(err, &wrong), isBodyError(err), errors.Is(err, errSchemaChanged), errors.Is(err, errOutOfStep), errors.Is(err, errUnclear):
+	case errors.As(err, &wrong), isBodyError(err), errors.Is(err, errSchemaChanged), errors.Is(err, errOutOfStep), errors.Is(err, errUnclear), errors.Is(err, fulcrum.ErrPosition):
 		return false
 	}
 	return true // the connection broke

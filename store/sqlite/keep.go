@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -142,8 +143,11 @@ func (c *conn) advance(p *fulcrum.Position) (done bool, err error) {
 	if err != nil {
 		return false, ownTable("journal", err)
 	}
-	if at >= p.Offset {
+	switch {
+	case at >= p.Offset:
 		return true, nil
+	case at >= 0 && at != p.After:
+		return false, fmt.Errorf("sqlite: shard %d of journal %s was applied up to %d, not %d: %w", p.Shard, p.Journal, at, p.After, fulcrum.ErrPosition)
 	}
 	return false, c.own("insert or replace into fulcrum_positions (journal, shard, offset) values (?, ?, ?)", []any{p.Journal, p.Shard, p.Offset}, nothing)
 }
