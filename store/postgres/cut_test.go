@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -114,6 +115,38 @@ func (c *cutter) commit(rnd *rand.Rand, round int) *fulcrum.Commit[store.Change,
 		at = &fulcrum.Position{Journal: fmt.Sprint("j", round), Offset: 1}
 	}
 	return fulcrum.NewCommit[store.Change, store.Written](items, at)
+}
+
+// The server ends sessions in the middle of what they do. Its last words may come before
+// a commit or after it.
+func TestTerminationsAreToldTruthfully(t *testing.T) {
+	dsn, plain := schema(t)
+	exec(t, plain, "create table cut (id bigint primary key, n bigint constraint positive check (n > 0), round bigint)")
+	db := open(t, postgres.Config{DSN: dsn + "&application_name=cutwriter", MinConns: -1, MaxConns: 1})
+	if err := db.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{t: t, plain: plain, tally: map[string]int{}, w: openWritable(t, db, store.Resource{Table: "cut", Columns: []string{"n", "round"}})}
+	rnd := rand.New(rand.NewPCG(2, 0))
+	total := rounds(150, 2000)
+	for round := range total {
+		commit := c.commit(rnd, round)
+		c.warm(commit)
+		ended := make(chan error)
+		go func() {
+			_, err := plain.Exec(context.Background(), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cutwriter'")
+			ended <- err
+		}()
+		for range rnd.IntN(300) { // the two begin at the same time, more or less
+			runtime.Gosched()
+		}
+		err := c.w.Apply(t.Context(), commit)
+		if ended := <-ended; ended != nil {
+			t.Fatal(ended)
+		}
+		c.judge(commit, round, err)
+	}
+	t.Logf("%d rounds: %v", total, c.tally)
 }
 
 // warm makes the same rows once in peace, so that what follows is the commit alone: the
