@@ -204,6 +204,65 @@ func TestTheGuideToSteeringWorksAsTyped(t *testing.T) {
 	}
 }
 
+// changes runs the README's calls that change something, as typed and in their order.
+func changes(t *testing.T, port *strings.Replacer) {
+	t.Helper()
+	var lines []string
+	for _, block := range blocks(t, "../README.md", "sh") {
+		if strings.HasPrefix(block, "curl -i -X PUT") {
+			lines = strings.Split(strings.TrimSpace(block), "\n")
+		}
+	}
+	wants := []string{
+		"201 Created", `"plan":"business"`, "412 Precondition Failed", "202 Accepted", "204 No Content", "Location: /v1/users/", `"key":"200043"`,
+	}
+	if len(lines) != len(wants)+1 || !strings.HasPrefix(lines[len(wants)], "curl -N ") {
+		t.Fatalf("the README changes rows with %d lines, want %d", len(lines), len(wants)+1)
+	}
+	for i, want := range wants {
+		if out := curl(t, port.Replace(lines[i])); !strings.Contains(out, want) {
+			t.Errorf("%s answered without %q:\n%s", lines[i], want, out)
+		}
+	}
+	followed(t, port, lines[len(wants)])
+}
+
+// followed runs curl -N, which goes on until it is ended, and changes the row meanwhile.
+func followed(t *testing.T, port *strings.Replacer, line string) {
+	t.Helper()
+	words := strings.Fields(port.Replace(line))
+	follow := exec.CommandContext(t.Context(), words[0], words[1:]...)
+	out, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = follow.Process.Kill()
+		_ = follow.Wait()
+	}()
+	events := bufio.NewScanner(out)
+	until := func(part string) time.Time {
+		for events.Scan() {
+			if strings.Contains(events.Text(), part) {
+				return time.Now()
+			}
+		}
+		t.Fatalf("%s ended without %q", line, part)
+		return time.Time{}
+	}
+	until(`"name":"Bo"`)
+	answered := make(chan time.Time, 1)
+	go func() {
+		_ = curl(t, port.Replace(`curl -s -X PATCH localhost:8080/v1/users/200043 -d '{"plan":"team"}'`))
+		answered <- time.Now()
+	}()
+	told := until(`"plan":"team"`)
+	t.Logf("the event came %s before its change was answered", (<-answered).Sub(told).Round(time.Millisecond/10))
+}
+
 func TestTheTwoCommandsOfTheReadme(t *testing.T) {
 	commands := strings.Split(strings.TrimSpace(blocks(t, "../README.md", "")[0]), "\n")
 	if len(commands) != 2 || commands[0] != "go run ./cmd/fulcrum demo" {
@@ -221,6 +280,7 @@ func TestTheTwoCommandsOfTheReadme(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	answering(t, port.Replace("localhost:8081"))
+	changes(t, port)
 	answer := curl(t, port.Replace(commands[1]))
 	for _, want := range []string{"200 OK", "Server-Timing: lane;desc=", fmt.Sprintf(`{"id":%d,`, 42)} {
 		if !strings.Contains(answer, want) {

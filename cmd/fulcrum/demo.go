@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
@@ -30,7 +31,9 @@ type demoCommand struct {
 }
 
 // usersResource is what the demo serves.
-var usersResource = store.Resource{Name: "users", Table: "users", Key: []string{"id"}, Columns: userColumns}
+var usersResource = store.Resource{
+	Name: "users", Table: "users", Key: []string{"id"}, Columns: append(slices.Clip(userColumns), "version"), Writable: true, Version: "version",
+}
 
 // drainTime is how long requests in flight may take at the end.
 const drainTime = 10 * time.Second
@@ -115,6 +118,11 @@ func (c *demoCommand) makeOrUse(ctx context.Context, talk io.Writer) error {
 
 // gateway opens the users and listens.
 func (c *demoCommand) gateway(t terminal, db store.DB, path string) (*gateway.Gateway, error) {
+	if keeper, ok := db.(store.Keeper); ok { // for idempotency keys
+		if err := keeper.Init(t.ctx); err != nil {
+			return nil, fmt.Errorf("demo: %s: %w", path, err)
+		}
+	}
 	g, err := gateway.New(t.ctx, gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure,
 		DB: db, Resources: []store.Resource{usersResource}, Experience: &beacon.Config{},

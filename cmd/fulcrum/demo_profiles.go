@@ -16,7 +16,7 @@ import (
 	_ "modernc.org/sqlite" // the driver that makes the database
 )
 
-// userColumns are the columns of the table users.
+// userColumns are the columns of the table users that are filled in.
 var userColumns = []string{"id", "name", "email", "bio", "city", "country", "plan", "created_at", "updated_at"}
 
 const usersTable = `create table users (
@@ -28,7 +28,8 @@ const usersTable = `create table users (
 	country    text not null,
 	plan       text not null,
 	created_at text not null,
-	updated_at text not null
+	updated_at text not null,
+	version    integer not null default 1
 )`
 
 // makeProfiles makes a database at path. It comes into being complete or not at all.
@@ -129,7 +130,7 @@ func insert(ctx context.Context, db *sql.DB, n int, m *maker) (err error) {
 
 func insertOf(rows int) string {
 	row := "(" + strings.Repeat("?,", len(userColumns)-1) + "?)"
-	return "insert into users values " + strings.Repeat(row+",", rows-1) + row
+	return "insert into users (" + strings.Join(userColumns, ", ") + ") values " + strings.Repeat(row+",", rows-1) + row
 }
 
 // maker makes profiles. The same seed makes the same ones.

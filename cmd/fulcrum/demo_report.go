@@ -60,8 +60,8 @@ func (r *report) welcome(g *gateway.Gateway, c *demoCommand) {
 	fmt.Fprintf(r.out, "admin  http://%s  /metrics /healthz /readyz /api/v1/stats /debug/pprof/\n", g.AdminAddr())
 	fmt.Fprintf(r.out, "try    %s\n", r.paint(bold, fmt.Sprintf("curl -i http://%s/v1/users/42", g.Addr())))
 	fmt.Fprintf(r.out, "load   %s keys/s, %s; times are p50/p99 in ms from when a request was due (~ is unsure)\n\n", thousands(c.Rate), until)
-	fmt.Fprintln(r.out, r.paint(bold, fmt.Sprintf("%4s %9s %10s %6s %6s %6s %12s %12s %12s",
-		"time", "offered/s", "answered/s", "errors", "batch", "saved", "urgent", "normal", "bulk")))
+	fmt.Fprintln(r.out, r.paint(bold, fmt.Sprintf("%4s %9s %10s %6s %6s %6s %12s %12s %12s %9s %12s",
+		"time", "offered/s", "answered/s", "errors", "batch", "saved", "urgent", "normal", "bulk", "changes/s", "changes")))
 }
 
 // watch prints a row a second until the traffic is done, or returns why serving ended.
@@ -102,7 +102,7 @@ func (r *report) row(second int, s snapshot) {
 		h := s.response[class]
 		fmt.Fprintf(r.out, " %12s", quantile(h, .50)+"/"+quantile(h, .99))
 	}
-	fmt.Fprintln(r.out)
+	fmt.Fprintf(r.out, " %9s %12s\n", thousands(int(float64(s.written)/per)), quantile(s.writing, .50)+"/"+quantile(s.writing, .99))
 }
 
 // finish sums up, as text or as JSON.
@@ -129,6 +129,8 @@ func (r *report) finish(stdout io.Writer, s summary) error {
 		fmt.Fprintf(r.out, "%-7s %12s %10s %10s %10s\n", class, thousands(c.Requests),
 			quantile(c.response, .50), quantile(c.response, .99), thousands(c.Response.Samples))
 	}
+	fmt.Fprintf(r.out, "%-7s %12s %10s %10s %10s\n", "changes", thousands(s.Writes.Requests),
+		quantile(s.Writes.response, .50), quantile(s.Writes.response, .99), thousands(s.Writes.Response.Samples))
 	_, err := fmt.Fprintln(r.out, "\nA bulk request asks for 20 keys at once; each key counts as a request, each call as a sample.")
 	return err
 }

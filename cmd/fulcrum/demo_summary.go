@@ -12,6 +12,8 @@ type snapshot struct {
 	offered, answered, failed uint64
 	batches, keys, saved      uint64
 	response                  [3]hist.Snapshot // by fulcrum.Class
+	written                   uint64
+	writing                   hist.Snapshot
 }
 
 func (t *traffic) snapshot() snapshot {
@@ -23,6 +25,8 @@ func (t *traffic) snapshot() snapshot {
 		s.failed += c.failed.Load()
 		s.response[class] = c.response.Snapshot()
 	}
+	s.written, s.writing = t.writes.answered.Load(), t.writes.response.Snapshot()
+	s.failed += t.writes.failed.Load()
 	stats := t.reader.Stats()
 	s.batches, s.keys, s.saved = stats.Batches, stats.Keys, stats.Saved
 	return s
@@ -36,6 +40,7 @@ func (s snapshot) since(earlier snapshot) snapshot {
 		batches: s.batches - earlier.batches, keys: s.keys - earlier.keys,
 		saved: s.saved - min(earlier.saved, s.saved), // a batch whose callers left saves nothing
 	}
+	d.written, d.writing = s.written-earlier.written, s.writing.Sub(earlier.writing)
 	for class := range s.response {
 		d.response[class] = s.response[class].Sub(earlier.response[class])
 	}
@@ -57,6 +62,7 @@ type summary struct {
 	Saved         uint64                  `json:"saved_queries"`
 	SavedRatio    float64                 `json:"saved_ratio"`
 	Classes       map[string]classSummary `json:"classes"`
+	Writes        classSummary            `json:"writes"`
 }
 
 // classSummary is the part of one class.
@@ -89,6 +95,9 @@ func (t *traffic) summary() summary {
 		OfferedRPS: float64(s.offered) / seconds, ThroughputRPS: float64(s.answered) / seconds,
 		MeanBatch: ratio(s.keys, s.batches), Queries: s.batches, Saved: s.saved, SavedRatio: ratio(s.saved, s.saved+s.batches),
 		Classes: make(map[string]classSummary),
+		Writes: classSummary{
+			Requests: t.writes.offered.Load(), Answered: s.written, Errors: t.writes.failed.Load(), Response: timesOf(s.writing), response: s.writing,
+		},
 	}
 	for _, class := range classOrder {
 		c, h := &t.classes[class], s.response[class]

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type traffic struct {
 	started time.Time    // before run
 	elapsed atomic.Int64 // ns of sending
 	classes [3]tally     // by fulcrum.Class
+	writes  tally        // changes, not keys
 	calls   sync.WaitGroup
 	errs    errorLog
 }
@@ -53,6 +55,7 @@ type stream struct {
 	share float64 // of all keys
 	wave  float64 // mean number of keys that are due at the same moment
 	http  int     // one request in so many goes through HTTP
+	write bool    // rows are changed
 	due   time.Duration
 }
 
@@ -61,6 +64,7 @@ func streams() []*stream {
 		{class: fulcrum.ClassNormal, share: .85, wave: 32, http: 50},
 		{class: fulcrum.ClassBulk, share: .10, wave: bulkKeys, http: 10},
 		{class: fulcrum.ClassUrgent, share: .05, wave: 1, http: 50},
+		{share: .01, wave: 8, write: true}, // beside the others, all through HTTP
 	}
 }
 
@@ -116,11 +120,33 @@ func (t *traffic) send(rnd *rand.Rand, s *stream) {
 	if s.wave > 1 { // geometric
 		n += int(math.Log(1-rnd.Float64()) / math.Log(1-1/s.wave))
 	}
+	if s.write {
+		t.change(rnd, due, n)
+		return
+	}
 	tl.offered.Add(uint64(n))
 	for range n {
 		id, class := 1+rnd.Int64N(t.users), s.class
 		t.start(due, tl, 1, pickCall(rnd, s, func() error { return t.get(class, id) }, func() error { return t.fetch(class, id) }))
 	}
+}
+
+// change has users move to another plan, all at once.
+func (t *traffic) change(rnd *rand.Rand, due time.Time, n int) {
+	t.writes.offered.Add(uint64(n))
+	for range n {
+		id, plan := 1+rnd.Int64N(t.users), pick(&maker{rnd}, plans)
+		t.start(due, &t.writes, 1, func() error { return t.patch(id, plan) })
+	}
+}
+
+func (t *traffic) patch(id int64, plan string) error {
+	r, err := http.NewRequest(http.MethodPatch, t.url+"/"+strconv.FormatInt(id, 10), strings.NewReader(`{"plan":"`+plan+`"}`))
+	if err != nil {
+		return err
+	}
+	_, err = t.do(r)
+	return err
 }
 
 func pickCall(rnd *rand.Rand, s *stream, inProcess, throughHTTP func() error) func() error {
@@ -222,7 +248,7 @@ func (t *traffic) do(r *http.Request) ([]byte, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
+	if err == nil && res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent {
 		err = fmt.Errorf("status %d: %s", res.StatusCode, body)
 	}
 	return body, err
