@@ -262,26 +262,33 @@ func (s *scanner) digits() bool {
 func (s *scanner) quoted() error {
 	start := s.at + 1
 	for s.at = start; ; {
-		if s.at >= len(s.text) {
+		if s.plain(); s.at >= len(s.text) {
 			return s.wrong("a string does not end")
 		}
-		switch c := s.text[s.at]; {
-		case c == '"':
+		switch s.text[s.at] {
+		case '"':
 			if !utf8.Valid(s.text[start:s.at]) {
 				return s.wrong("a string is not UTF-8")
 			}
 			s.at++
 			return nil
-		case c < ' ':
-			return s.wrong("a control character is not escaped")
-		case c == '\\':
+		case '\\':
 			if err := s.escape(); err != nil {
 				return err
 			}
 		default:
-			s.at++
+			return s.wrong("a control character is not escaped")
 		}
 	}
+}
+
+// plain walks over what stands for itself in a string.
+func (s *scanner) plain() {
+	text, i := s.text, s.at
+	for i < len(text) && text[i] != '"' && text[i] != '\\' && text[i] >= ' ' {
+		i++
+	}
+	s.at = i
 }
 
 func (s *scanner) escape() error {

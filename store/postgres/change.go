@@ -3,7 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"math/big"
+	"strings"
 
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -12,11 +12,16 @@ import (
 type columnSet string
 
 func setOf(columns []int, width int) columnSet {
-	var bits big.Int
+	bits := make([]byte, (width+7)/8)
 	for _, c := range columns {
-		bits.SetBit(&bits, c, 1)
+		bits[c/8] |= 1 << (c % 8)
 	}
-	return columnSet(bits.FillBytes(make([]byte, (width+7)/8)))
+	return columnSet(bits)
+}
+
+// has says whether a column is in the set.
+func (s columnSet) has(column int) bool {
+	return column/8 < len(s) && s[column/8]&(1<<(column%8)) != 0
 }
 
 // An edit is a change that was read.
@@ -232,16 +237,24 @@ func shown(part string) string {
 	return fmt.Sprintf("%q", part)
 }
 
-// settleKind says which statement makes the change.
-func (s *sheet) settleKind(e *edit) error {
-	c := e.change
+// named are the columns that the body sets. A Put names them all.
+func (s *sheet) named(e *edit) columnSet {
+	if e.change.Op == store.Put {
+		return s.all
+	}
 	var named []int
 	for i, v := range e.values {
 		if v != nil {
 			named = append(named, i)
 		}
 	}
-	e.kind = kind{set: setOf(named, len(s.columns)), ifVersion: c.IfVersion != "", returns: c.Return}
+	return setOf(named, len(s.columns))
+}
+
+// settleKind says which statement makes the change.
+func (s *sheet) settleKind(e *edit) error {
+	c := e.change
+	e.kind = kind{set: s.named(e), ifVersion: c.IfVersion != "", returns: c.Return}
 	switch {
 	case c.Op == store.Put:
 		for _, i := range s.body {
@@ -257,7 +270,7 @@ func (s *sheet) settleKind(e *edit) error {
 		default:
 			e.kind.verb = upsert
 		}
-	case c.Op == store.Patch && len(named) == 0:
+	case c.Op == store.Patch && strings.Trim(string(e.kind.set), "\x00") == "":
 		return &store.BodyError{Problem: "names no column to change"}
 	case c.Op == store.Patch:
 		e.kind.verb = update

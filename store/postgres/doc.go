@@ -45,8 +45,8 @@
 //
 // If a row fails on its data (SQLSTATE 22, 23, 44, 54, what a trigger raises, what a
 // policy forbids) the commit is made again under savepoints, half of what is under
-// suspicion at a time: one bad row among 1,000 costs 23 further statements, savepoints
-// and all. Constraints that are checked at the end of the transaction are left so,
+// suspicion at a time: one bad row among 1,000 costs at most 22 further statements,
+// savepoints and all. Constraints that are checked at the end of the transaction are left so,
 // unless one of them fails there; then each step is checked, and rows of this commit
 // that need each other fail too. What may pass (08, 40, 53, 57P, a lost connection) is
 // tried again; anything else is an error of the commit that names the table and says

@@ -59,10 +59,9 @@ const maxKinds = 64
 
 // usual are the kinds that a resource is most likely asked for; opening tries them.
 func (s *sheet) usual() []kind {
-	all := setOf(s.body, len(s.columns))
-	kinds := []kind{{verb: upsert, set: all}, {verb: create, set: all}, {verb: remove}}
+	kinds := []kind{{verb: upsert, set: s.all}, {verb: create, set: s.all}, {verb: remove}}
 	if len(s.body) > 0 {
-		kinds = append(kinds, kind{verb: update, set: all, ifVersion: s.version != nil, returns: true})
+		kinds = append(kinds, kind{verb: update, set: s.all, ifVersion: s.version != nil, returns: true})
 	}
 	return kinds
 }
@@ -77,7 +76,7 @@ func (s *sheet) kindOf(k kind) *change {
 	}
 	ch = &change{kind: k, sheet: s}
 	for i := range s.columns {
-		if k.set != "" && k.set[len(k.set)-1-i/8]&(1<<(i%8)) != 0 {
+		if k.set.has(i) {
 			ch.columns = append(ch.columns, i)
 		}
 	}

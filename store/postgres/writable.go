@@ -28,8 +28,9 @@ type sheet struct {
 	table   string // quoted
 	columns []writeColumn
 	byName  map[string]int
-	key     []int // of the resource's key, in columns
-	body    []int // what a Put sets, in columns
+	key     []int     // of the resource's key, in columns
+	body    []int     // what a Put sets, in columns
+	all     columnSet // body
 	version *versionColumn
 	// keyShown are the columns of the key as rows that are made give them.
 	keyShown []shownColumn
@@ -196,6 +197,7 @@ func newSheet(k *checked, p *plan, facts map[string]columnFacts) (*sheet, error)
 			s.body = append(s.body, i)
 		}
 	}
+	s.all = setOf(s.body, len(s.columns))
 	s.alike = s.alikeSQL(k, facts)
 	s.created = s.createdSQL(k.relation.kind)
 	var err error
