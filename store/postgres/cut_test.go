@@ -70,8 +70,9 @@ func TestCutsAreToldTruthfully(t *testing.T) {
 	c := &cutter{t: t, plain: plain, tally: map[string]int{}, w: openWritable(t, db, store.Resource{Table: "cut", Columns: []string{"n", "round"}})}
 	rnd := rand.New(rand.NewPCG(1, 0))
 	const most = 3 // pieces from the beginning of a commit
-	total := rounds(150, 500)
-	for round := range total {
+	total := int64(rounds(100, 500))
+	round := 0
+	for ; s.cuts.Load() < total; round++ {
 		before := s.cuts.Load()
 		commit := c.commit(rnd, round)
 		c.warm(commit)
@@ -83,14 +84,11 @@ func TestCutsAreToldTruthfully(t *testing.T) {
 			c.tally["not cut"]++
 		}
 	}
-	t.Logf("%d rounds, %d cuts: %v", total, s.cuts.Load(), c.tally)
+	t.Logf("%d commits, %d cuts: %v", round, s.cuts.Load(), c.tally)
 	for _, what := range []string{"made", "resolved: made", "resolved: not made", "nobody can tell"} {
 		if c.tally[what] == 0 {
 			t.Errorf("no round came out as %q", what)
 		}
-	}
-	if s.cuts.Load() < int64(total/2) {
-		t.Errorf("%d cuts in %d rounds", s.cuts.Load(), total)
 	}
 }
 
