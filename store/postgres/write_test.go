@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +156,55 @@ func TestOneBadRowCostsFewStatements(t *testing.T) {
 		t.Errorf("%d further statements for one bad row, want fewer than 25", worst)
 	}
 	t.Logf("one bad row among %d: at most %d further statements", rows, worst)
+}
+
+// 1,000 callers at once, one of them with a bad row: it gets its own error, the others
+// are made, and finding it costs fewer than 25 statements more than their commits do.
+func TestOneBadRowAmongConcurrentOnes(t *testing.T) {
+	dsn, plain := schema(t)
+	exec(t, plain, "create table crowd (id bigint primary key, n bigint constraint positive check (n > 0))")
+	w := openWritable(t, open(t, postgres.Config{DSN: dsn}), store.Resource{Table: "crowd", Columns: []string{"n"}})
+	writer, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
+		Apply: w.Apply, Resolve: w.Resolve, OrderBy: func(c store.Change) string { return string(c.Key) }, Policy: fulcrum.Policy{MaxBatch: 1000},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const callers, bad = 1000, 617
+	errs := make([]error, callers)
+	before := statements(t)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			n := i + 1
+			if i == bad {
+				n = -1
+			}
+			_, errs[i] = writer.Write(t.Context(), put(fmt.Sprint(i), fmt.Sprintf(`{"n":%d}`, n)))
+		})
+	}
+	wg.Wait()
+	count := statements(t) - before
+	if err := writer.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range errs {
+		var wrong *store.RowError
+		switch {
+		case i == bad && (!errors.As(err, &wrong) || wrong.Constraint != "positive"):
+			t.Errorf("the bad row: %v", err)
+		case i != bad && err != nil:
+			t.Errorf("row %d: %v", i, err)
+		}
+	}
+	commits := int(writer.Stats().Batches)
+	if extra := count - commits; extra >= 25 {
+		t.Errorf("%d statements for %d commits, want fewer than 25 more", count, commits)
+	}
+	if n := query(t, plain, "select count(*)::text from crowd"); n != fmt.Sprint(callers-1) {
+		t.Errorf("%s rows are there, want %d", n, callers-1)
+	}
+	t.Logf("%d statements for %d commits", count, commits)
 }
 
 // Constraints that are checked at the end keep off those alone who break them, and
