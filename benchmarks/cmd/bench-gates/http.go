@@ -80,8 +80,12 @@ resources:
 
 // startGateway starts ours, the program that people deploy, and returns its address.
 func startGateway(b *pgusers.Server, dir string) (string, error) {
-	file, program := filepath.Join(dir, "fulcrum.yaml"), filepath.Join(dir, "fulcrum")
-	if err := os.WriteFile(file, fmt.Appendf(nil, gatewayConfig, b.DSN()), 0o600); err != nil {
+	return startProgram(b, filepath.Join(dir, "fulcrum"), filepath.Join(dir, "fulcrum.yaml"), gatewayConfig)
+}
+
+// startProgram builds fulcrum and has it serve a configuration.
+func startProgram(b *pgusers.Server, program, file, config string) (string, error) {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, b.DSN()), 0o600); err != nil {
 		return "", err
 	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/fulcrum-data/fulcrum").Output()
