@@ -7,8 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"hash/fnv"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,9 +51,11 @@ type Journal struct {
 	readers *sql.DB
 	writer  *fulcrum.Writer[entry, fulcrum.JournalRecord]
 	bytes   atomic.Int64
-	next    int64 // offset; only the one commit in flight uses it
-	trimmed []atomic.Int64
+	insert  *sql.Stmt
+	next    int64   // offset; only the one commit in flight uses it and the two below
+	last    []int64 // by shard: its last offset, 0 if that is not known
 	done    []int64 // by shard: what trimmed was when it was last deleted
+	trimmed []atomic.Int64
 }
 
 var _ fulcrum.Journal = (*Journal)(nil)
@@ -63,6 +65,8 @@ type entry struct {
 	scope, key string
 	data       []byte
 }
+
+func (e entry) size() int64 { return int64(len(e.scope) + len(e.key) + len(e.data)) }
 
 // ErrDamaged says that the file is not as it was written. Restore it from a copy, or move
 // it away and lose what was not applied.
@@ -106,7 +110,9 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 const mostAtOnce = 4096
 
 func (j *Journal) open(ctx context.Context) (err error) {
-	dsn := "file:" + j.cfg.Path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(" + j.cfg.synchronous + ")&_txlock=immediate"
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(j.cfg.Path)} // a name may hold ? and %
+	dsn := file.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(" + j.cfg.synchronous +
+		fmt.Sprintf(")&_pragma=wal_autocheckpoint(%d)&_txlock=immediate", walPages)
 	if j.db, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
@@ -117,8 +123,16 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	if err := j.examine(ctx); err != nil {
 		return err
 	}
-	return j.adopt(ctx)
+	if err := j.adopt(ctx); err != nil {
+		return err
+	}
+	j.insert, err = j.db.PrepareContext(ctx, "insert into bundles (first, last, shard, before, size, sum, packed) values (?, ?, ?, ?, ?, ?, ?)")
+	return j.explain(err)
 }
+
+// walPages is after how many pages the log is written back into the file: 40 MiB. What is
+// trimmed by then need not be.
+const walPages = 10_000
 
 // examine makes the tables of a new file and looks whether an old one is sound.
 func (j *Journal) examine(ctx context.Context) error {
@@ -140,11 +154,12 @@ func (j *Journal) examine(ctx context.Context) error {
 	_, _ = rand.Read(name) // it never fails
 	_, err := j.db.ExecContext(ctx, `begin immediate;
 		create table meta (name text primary key, value text not null) without rowid;
-		create table records (offset integer primary key, shard integer not null, scope text not null, key text not null, data blob not null, sum integer not null);
+		create table bundles (first integer primary key, last integer not null, shard integer not null, before integer not null, size integer not null, sum integer not null, packed blob not null);
+		create table trimmed (shard integer primary key, up_to integer not null);
 		insert into meta values ('layout', ?), ('name', ?), ('shards', ?), ('hash', 'fnv1a');
 		commit`, layout, hex.EncodeToString(name), strconv.Itoa(max(1, j.cfg.Shards)))
 	if err == nil && j.cfg.Shards > 1 {
-		_, err = j.db.ExecContext(ctx, "create index records_shard on records (shard)")
+		_, err = j.db.ExecContext(ctx, "create index bundles_shard on bundles (shard)")
 	}
 	return j.explain(err)
 }
@@ -175,12 +190,34 @@ func (j *Journal) adopt(ctx context.Context) error {
 		return fmt.Errorf("journal: Config.Shards is %d, but %s has %d: leave it out, or begin a new file once this one is applied", j.cfg.Shards, j.cfg.Path, shards)
 	}
 	j.name, j.cfg.Shards = meta["name"], shards
-	j.trimmed, j.done = make([]atomic.Int64, shards), make([]int64, shards)
-	var last, bytes sql.NullInt64
-	err = j.db.QueryRowContext(ctx, "select max(offset), sum(length(data) + length(key) + length(scope)) from records").Scan(&last, &bytes)
-	j.next = last.Int64 + 1
-	j.bytes.Store(bytes.Int64)
-	return j.explain(err)
+	j.trimmed, j.done, j.last = make([]atomic.Int64, shards), make([]int64, shards), make([]int64, shards)
+	return j.explain(j.survey(ctx))
+}
+
+// survey finds out where the shards begin and end, and how much they hold.
+func (j *Journal) survey(ctx context.Context) error {
+	rows, err := j.db.QueryContext(ctx, `select shard, max(last), sum(size), 0 from bundles group by shard
+		union all select shard, 0, 0, up_to from trimmed`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var shard int
+		var last, size, trimmed int64
+		if err := rows.Scan(&shard, &last, &size, &trimmed); err != nil {
+			return err
+		}
+		if shard < 0 || shard >= len(j.last) {
+			return fmt.Errorf("%w: it has a shard %d", ErrDamaged, shard)
+		}
+		j.last[shard] = max(j.last[shard], last)
+		j.next = max(j.next, last)
+		j.bytes.Add(size)
+		j.Trim(shard, trimmed)
+	}
+	j.next++
+	return rows.Err()
 }
 
 // explain says what to do about an error of SQLite.
@@ -239,80 +276,105 @@ func (j *Journal) shardOf(scope, key string) int {
 	return int(h.Sum64() % uint64(j.cfg.Shards))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func sumOf(scope, key string, data []byte) int64 {
-	s := crc32.Update(0, castagnoli, []byte(scope))
-	s = crc32.Update(s, castagnoli, []byte{0})
-	s = crc32.Update(s, castagnoli, []byte(key))
-	s = crc32.Update(s, castagnoli, []byte{0})
-	return int64(crc32.Update(s, castagnoli, data))
-}
-
 // commit writes gathered records in one transaction. There is one at a time.
 func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.JournalRecord]) error {
+	for shard := range j.trimmed {
+		if upTo := j.trimmed[shard].Load(); upTo >= j.next {
+			return fmt.Errorf("%w: %s: shard %d was applied up to %d, but the file ends at %d: it is an older copy, or came without its -wal; when what it holds is applied, move it away: %w",
+				ErrDamaged, j.cfg.Path, shard, upTo, j.next-1, fulcrum.ErrUnavailable)
+		}
+	}
 	tx, err := j.db.BeginTx(ctx, nil)
 	if err != nil {
 		return j.explain(err)
 	}
-	grown, err := j.fill(ctx, tx, c)
+	bundles := j.bundle(c)
+	grown, err := j.fill(ctx, tx, bundles)
 	if err != nil {
 		return j.explain(errors.Join(err, tx.Rollback()))
 	}
 	if err := tx.Commit(); err != nil {
-		return j.explain(errors.Join(err, tx.Rollback()))
+		return j.uncertain(err)
+	}
+	for _, b := range bundles {
+		j.last[b.shard] = b.last
 	}
 	j.next += int64(c.Len())
 	j.bytes.Add(grown)
 	return nil
 }
 
-func (j *Journal) fill(ctx context.Context, tx *sql.Tx, c *fulcrum.Commit[entry, fulcrum.JournalRecord]) (grown int64, err error) {
-	insert, err := tx.PrepareContext(ctx, "insert into records (offset, shard, scope, key, data, sum) values (?, ?, ?, ?, ?, ?)")
-	if err != nil {
-		return 0, err
+// uncertain explains an error of COMMIT. If the sync has failed, then all is written, but
+// perhaps not to last: nobody sees it now, and it may be there after a crash.
+func (j *Journal) uncertain(err error) error {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) && coded.Code() == ioErrFsync {
+		return fmt.Errorf("%w: %w", fulcrum.ErrAmbiguous, j.explain(err))
 	}
-	defer insert.Close()
+	return j.explain(err)
+}
+
+// ioErrFsync is SQLite's code for a sync that has failed.
+const ioErrFsync = 10 | 4<<8
+
+// bundle gives the records their offsets: those of one shard one behind the other, in the
+// order in which they came.
+func (j *Journal) bundle(c *fulcrum.Commit[entry, fulcrum.JournalRecord]) (all []*bundle) {
+	places := make([][]int, j.cfg.Shards)
 	for i, e := range c.Items() {
-		r := fulcrum.JournalRecord{Shard: j.shardOf(e.scope, e.key), Offset: j.next + int64(i)}
-		if _, err := insert.ExecContext(ctx, r.Offset, r.Shard, e.scope, e.key, e.data, sumOf(e.scope, e.key, e.data)); err != nil {
+		shard := j.shardOf(e.scope, e.key)
+		places[shard] = append(places[shard], i)
+	}
+	next := j.next
+	for shard, items := range places {
+		var b *bundle
+		for _, i := range items {
+			if e := c.Items()[i]; b == nil || !b.add(e) {
+				before := j.last[shard]
+				if b != nil {
+					before = b.last
+				}
+				b = &bundle{first: next, last: next - 1, shard: shard, before: before}
+				b.packed = make([]byte, 0, min(mostPacked, (int(e.size())+16)*min(len(items), mostBundled)))
+				b.add(e)
+				all = append(all, b)
+			}
+			c.Set(i, fulcrum.JournalRecord{Shard: shard, Offset: next})
+			next++
+		}
+	}
+	return all
+}
+
+func (j *Journal) fill(ctx context.Context, tx *sql.Tx, bundles []*bundle) (grown int64, err error) {
+	insert := tx.StmtContext(ctx, j.insert)
+	defer insert.Close() // j.insert stays
+	for _, b := range bundles {
+		if _, err := insert.ExecContext(ctx, b.first, b.last, b.shard, b.before, b.size, b.sum(), b.packed); err != nil {
 			return 0, err
 		}
-		grown += int64(len(e.data) + len(e.key) + len(e.scope))
-		c.Set(i, r)
+		grown += b.size
 	}
 	freed, err := j.forget(ctx, tx)
 	return grown - freed, err
 }
 
-// mostForgotten is how many trimmed records go with each commit.
-const mostForgotten = 2 * mostAtOnce
+// mostForgotten is how many trimmed rows go with each commit.
+const mostForgotten = 256
 
-// forget deletes some of what was trimmed. The last record stays whatever was trimmed: by
-// its offset the next ones are known after a restart.
+// forget deletes some of what was trimmed. The last row stays whatever was trimmed: by
+// its offsets the next ones are known after a restart.
 func (j *Journal) forget(ctx context.Context, tx *sql.Tx) (freed int64, err error) {
 	for shard := range j.trimmed {
 		upTo := min(j.trimmed[shard].Load(), j.next-1)
 		if upTo <= j.done[shard] {
 			continue
 		}
-		rows, err := tx.QueryContext(ctx, `delete from records where offset in (select offset from records where shard = ? and offset <= ? order by offset limit ?)
-			returning length(data) + length(key) + length(scope)`, shard, upTo, mostForgotten)
+		n, size, err := forgetShard(ctx, tx, shard, upTo)
 		if err != nil {
 			return freed, err
 		}
-		n := 0
-		for rows.Next() {
-			var size int64
-			if err := rows.Scan(&size); err != nil {
-				return freed, errors.Join(err, rows.Close())
-			}
-			freed += size
-			n++
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return freed, err
-		}
+		freed += size
 		if n < mostForgotten {
 			j.done[shard] = upTo
 		}
@@ -320,28 +382,64 @@ func (j *Journal) forget(ctx context.Context, tx *sql.Tx) (freed int64, err erro
 	return freed, nil
 }
 
+// forgetShard deletes the first rows of a shard, and notes that they were trimmed.
+func forgetShard(ctx context.Context, tx *sql.Tx, shard int, upTo int64) (n int, freed int64, err error) {
+	rows, err := tx.QueryContext(ctx, `delete from bundles where first in (select first from bundles where shard = ? and first <= ? and last <= ? order by first limit ?)
+		returning size`, shard, upTo, upTo, mostForgotten)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer rows.Close()
+	for ; rows.Next(); n++ {
+		var size int64
+		if err := rows.Scan(&size); err != nil {
+			return 0, 0, err
+		}
+		freed += size
+	}
+	if err := rows.Err(); err != nil || n == 0 {
+		return 0, 0, err
+	}
+	_, err = tx.ExecContext(ctx, "insert or replace into trimmed (shard, up_to) values (?, ?)", shard, upTo)
+	return n, freed, err
+}
+
 // Trim says that a shard's records up to an offset were applied and may be forgotten.
-func (j *Journal) Trim(shard int, upTo int64) { j.trimmed[shard].Store(upTo) }
+func (j *Journal) Trim(shard int, upTo int64) {
+	for {
+		was := j.trimmed[shard].Load()
+		if upTo <= was || j.trimmed[shard].CompareAndSwap(was, upTo) {
+			return
+		}
+	}
+}
 
 // Read returns at most limit records of a shard behind an offset, in their order. A record
-// that is not as it was written is ErrDamaged, with those before it.
+// that is missing or not as it was written is ErrDamaged, with those before it.
 func (j *Journal) Read(ctx context.Context, shard int, after int64, limit int) ([]fulcrum.JournalRecord, error) {
-	rows, err := j.readers.QueryContext(ctx, "select offset, scope, key, data, sum from records where shard = ? and offset > ? order by offset limit ?", shard, after, limit)
+	rows, err := j.readers.QueryContext(ctx, `select first, last, before, size, sum, packed from bundles where shard = ?1 and last > ?2
+		and first >= ifnull((select first from bundles where shard = ?1 and first <= ?2 order by first desc limit 1), 0) order by first`, shard, after)
 	if err != nil {
 		return nil, j.explain(err)
 	}
 	defer rows.Close()
 	var all []fulcrum.JournalRecord
-	for rows.Next() {
-		r := fulcrum.JournalRecord{Shard: shard}
+	for at := max(after, j.trimmed[shard].Load()); len(all) < limit && rows.Next(); {
+		b := bundle{shard: shard}
 		var sum int64
-		if err := rows.Scan(&r.Offset, &r.Scope, &r.Key, &r.Data, &sum); err != nil {
+		if err := rows.Scan(&b.first, &b.last, &b.before, &b.size, &sum, &b.packed); err != nil {
 			return all, j.explain(err)
 		}
-		if sum != sumOf(r.Scope, r.Key, r.Data) {
-			return all, fmt.Errorf("%w: %s: record %d", ErrDamaged, j.cfg.Path, r.Offset)
+		records, sound := b.records()
+		if !sound || sum != b.sum() {
+			return all, fmt.Errorf("%w: %s: records %d to %d", ErrDamaged, j.cfg.Path, b.first, b.last)
 		}
-		all = append(all, r)
+		if b.before > at {
+			return all, fmt.Errorf("%w: %s: records are missing between %d and %d", ErrDamaged, j.cfg.Path, at, b.first)
+		}
+		at = b.last
+		records = records[max(0, after+1-b.first):]
+		all = append(all, records[:min(len(records), limit-len(all))]...)
 	}
 	return all, j.explain(rows.Err())
 }

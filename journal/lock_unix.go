@@ -5,7 +5,9 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -16,7 +18,11 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("journal: %w: make its folder writable, or name another file", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal: %s is held by another process: stop that one, or name another file", path), f.Close())
+		holder, _ := io.ReadAll(io.LimitReader(f, 20))
+		return nil, errors.Join(fmt.Errorf("journal: %s is held by process %s: stop that one, or name another file", path, strings.TrimSpace(string(holder))), f.Close())
+	}
+	if f.Truncate(0) == nil { // for who comes next; on a full disk it is left out
+		_, _ = fmt.Fprintln(f, os.Getpid())
 	}
 	return f, nil
 }

@@ -286,7 +286,7 @@ func valueFor(declared string) func([]byte) (any, error) {
 		return textValue
 	case has("BLOB"):
 		return blobValue
-	case has("REAL"), has("FLOA"), has("DOUB"):
+	case has("REAL"), has("FLOA"), has("DOUB"): //nolint:misspell // as SQLite looks for it
 		return floatValue
 	}
 	return anyValue
@@ -371,12 +371,12 @@ func floatValue(raw []byte) (any, error) {
 
 // anyValue takes what a column without a type, or a numeric one, takes.
 func anyValue(raw []byte) (any, error) {
-	switch c := raw[0]; {
-	case c == '"':
+	switch raw[0] {
+	case '"':
 		return textValue(raw)
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		return boolValue(raw)
-	case c == '{' || c == '[':
+	case '{', '[':
 		return nil, wanted("a number, text, true, false or null")
 	}
 	if n, err := intValue(raw); err == nil {
