@@ -20,6 +20,8 @@ type sheet struct {
 	key     []int   // places of the key's columns
 	version *field  // nil if there is none
 	timed   bool    // the version is a time
+
+	triggers bool // the file has some: what fails may have left something behind
 }
 
 // field is a column that can be written.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -59,6 +61,10 @@ func (db *DB) commit(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	db.committer.ctx, db.committer.ended = nil, nil
+	if sqlite3.Xsqlite3_get_autocommit(db.committer.tls, db.committer.handle) == 0 { // undoing has failed too
+		db.committer.close()
+		db.committer = nil
+	}
 	if err == nil {
 		db.committed.Add(1)
 	}

@@ -48,6 +48,7 @@ var hints = map[int]string{
 	sqlite3.SQLITE_READONLY: "open it with ReadOnly, or make the file and its folder writable",
 	sqlite3.SQLITE_CANTOPEN: "check that the file and its folder can be read and, without ReadOnly, written",
 	sqlite3.SQLITE_BUSY:     "another process holds its lock",
+	sqlite3.SQLITE_FULL:     "make room on the disk; nothing of the transaction was written",
 }
 
 // failure makes an error of a result code: the context's own if that ended the

@@ -343,9 +343,12 @@ func (c *conn) checkIndex(o *opened, wrong wrongFunc) error {
 // those of Ping.
 func (db *DB) Open(ctx context.Context, r store.Resource) (store.Table, error) {
 	var o *opened
+	triggers := false
 	err := db.with(ctx, func(c *conn) (err error) {
-		o, err = c.check(r, false)
-		return err
+		if o, err = c.check(r, false); err != nil || !r.Writable {
+			return err
+		}
+		return c.query("select 1 from sqlite_schema where type = 'trigger' limit 1", nil, func(*stmt) { triggers = true })
 	})
 	if err != nil {
 		return nil, err
@@ -364,5 +367,6 @@ func (db *DB) Open(ctx context.Context, r store.Resource) (store.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.triggers = triggers
 	return newWritable(t, o, s), nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -115,7 +116,7 @@ func (w *writable) insertSQL(named []bool, keyed bool) string {
 // Apply makes changes in one transaction. A change that breaks a constraint fails alone.
 func (w *writable) Apply(ctx context.Context, c *fulcrum.Commit[store.Change, store.Written]) error {
 	err := w.db.commit(ctx, func(conn *conn) error { return w.transact(conn, c, false) })
-	if errors.Is(err, errDeferred) { // found at the end: look for the guilty rows one by one
+	if errors.Is(err, errCarefully) {
 		c.Reset()
 		err = w.db.commit(ctx, func(conn *conn) error { return w.transact(conn, c, true) })
 	}
@@ -125,11 +126,12 @@ func (w *writable) Apply(ctx context.Context, c *fulcrum.Commit[store.Change, st
 	return err
 }
 
-// errDeferred says that a deferred constraint does not hold at the end.
-var errDeferred = errors.New("sqlite: a deferred constraint does not hold")
+// errCarefully says that the rows must be looked at one by one: a deferred constraint does
+// not hold at the end, or a trigger has refused a row and perhaps left something behind.
+var errCarefully = errors.New("sqlite: a row must be undone alone")
 
-// transact makes all changes and commits. carefully has each row undone that leaves a
-// deferred constraint broken.
+// transact makes all changes and commits. carefully has each row undone that fails, or
+// leaves a deferred constraint broken.
 func (w *writable) transact(conn *conn, c *fulcrum.Commit[store.Change, store.Written], carefully bool) error {
 	if err := conn.own("begin immediate", nil, nothing); err != nil {
 		return err
@@ -151,7 +153,7 @@ func (w *writable) transact(conn *conn, c *fulcrum.Commit[store.Change, store.Wr
 	if errors.As(err, &e) {
 		switch {
 		case e.Code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY && !carefully:
-			return errDeferred
+			return errCarefully
 		case e.Code == sqlite3.SQLITE_IOERR_FSYNC: // written, but perhaps not to last
 			return fmt.Errorf("%w: %w", fulcrum.ErrAmbiguous, err)
 		}
@@ -180,6 +182,8 @@ func (w *writable) fill(conn *conn, c *fulcrum.Commit[store.Change, store.Writte
 			return err
 		case sqlite3.Xsqlite3_get_autocommit(conn.tls, conn.handle) != 0:
 			return fmt.Errorf("sqlite: resource %q: a trigger or a conflict clause has rolled back the whole transaction (raise(rollback), on conflict rollback): use abort there: %w", w.name, err)
+		case !carefully && w.refused(err):
+			return errCarefully
 		default:
 			if c.Position() != nil {
 				if err := conn.bury(w.name, change, err); err != nil {
@@ -201,7 +205,17 @@ func ofRow(err error) bool {
 		errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrVersion) || errors.Is(err, store.ErrOnceReused)
 }
 
-// careful makes a change, and undoes it if it leaves a deferred constraint broken.
+// refused says whether a trigger, or something that it does, has refused a row: raise(fail)
+// and "or fail" keep what was done of it.
+func (w *writable) refused(err error) bool {
+	var row *store.RowError
+	return errors.As(err, &row) && (w.sheet.triggers || row.Code == codeTrigger)
+}
+
+// codeTrigger is that of raise.
+var codeTrigger = fmt.Sprint(sqlite3.SQLITE_CONSTRAINT_TRIGGER)
+
+// careful makes a change, and undoes it if it fails or leaves a deferred constraint broken.
 func (w *writable) careful(conn *conn, c *store.Change, e *edit, carefully bool) (store.Written, error) {
 	if !carefully {
 		return w.make(conn, c, e)
@@ -211,10 +225,15 @@ func (w *writable) careful(conn *conn, c *store.Change, e *edit, carefully bool)
 	}
 	written, err := w.make(conn, c, e)
 	if err == nil && conn.brokenForeignKeys() {
-		if err := conn.exec("rollback to one"); err != nil {
+		err = &store.RowError{Constraint: "foreign key", Code: "787", Message: "FOREIGN KEY constraint failed"}
+	}
+	if err != nil {
+		if !ofRow(err) || sqlite3.Xsqlite3_get_autocommit(conn.tls, conn.handle) != 0 {
 			return written, err
 		}
-		err = &store.RowError{Constraint: "foreign key", Code: "787", Message: "FOREIGN KEY constraint failed"}
+		if undo := conn.exec("rollback to one"); undo != nil {
+			return written, undo
+		}
 	}
 	if release := conn.exec("release one"); release != nil {
 		return written, release
@@ -224,9 +243,10 @@ func (w *writable) careful(conn *conn, c *store.Change, e *edit, carefully bool)
 
 // brokenForeignKeys says whether deferred ones do not hold now.
 func (c *conn) brokenForeignKeys() bool {
-	out := newSlot(c.tls)
+	out, highest := newSlot(c.tls), newSlot(c.tls) // SQLite says nothing in the second, last
 	defer libc.Xfree(c.tls, out)
-	rc := sqlite3.Xsqlite3_db_status(c.tls, c.handle, sqlite3.SQLITE_DBSTATUS_DEFERRED_FKS, out, out, 0)
+	defer libc.Xfree(c.tls, highest)
+	rc := sqlite3.Xsqlite3_db_status(c.tls, c.handle, sqlite3.SQLITE_DBSTATUS_DEFERRED_FKS, out, highest, 0)
 	return rc != sqlite3.SQLITE_OK || *slot(out) != 0
 }
 
@@ -321,6 +341,11 @@ func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
 	if w.sheet.version != nil {
 		written.Version = fmt.Sprint(values[len(values)-1])
 	}
+	if w.sheet.triggers && e.parts != nil { // afterwards it could be what is left of this one
+		if there, _, err := w.find(conn, e); there || err != nil {
+			return cmp.Or(err, store.ErrExists)
+		}
+	}
 	p := w.create
 	if e.op == store.Insert {
 		p = w.db.planOf(w.insertSQL(e.named, e.parts != nil))
@@ -331,7 +356,7 @@ func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
 		return nil
 	}
 	var row *store.RowError
-	if e.parts != nil && errors.As(err, &row) {
+	if e.parts != nil && errors.As(err, &row) && row.Code != codeTrigger && !w.sheet.triggers {
 		if there, _, lookErr := w.find(conn, e); lookErr == nil && there {
 			return store.ErrExists
 		}
