@@ -193,6 +193,29 @@ func TestAnOlderCopyTakesNothing(t *testing.T) {
 	}
 }
 
+// What is written to a file that nobody can find any more is lost.
+func TestAFileThatIsMovedTakesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j := openIn(t, path, nil)
+	for _, away := range []bool{false, true, false} {
+		from, to := path, path+"2"
+		if !away {
+			from, to = to, from
+		}
+		if _, err := os.Stat(from); err == nil {
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := j.Append(t.Context(), "", "k", nil); errors.Is(err, ErrDamaged) != away || err == nil == away {
+			t.Errorf("away %t: %v", away, err)
+		}
+	}
+	if n := len(readAll(t, j, 0)); n != 2 {
+		t.Errorf("%d records, want 2", n)
+	}
+}
+
 func TestAnyFileName(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a?b", "a%20b", "a#b", "ä b", "mode=memory&x"} {

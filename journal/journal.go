@@ -47,6 +47,7 @@ type Journal struct {
 	cfg     Config
 	name    string
 	lock    *os.File
+	file    os.FileInfo // as it was when opened
 	db      *sql.DB // one connection writes
 	readers *sql.DB
 	writer  *fulcrum.Writer[entry, fulcrum.JournalRecord]
@@ -125,6 +126,9 @@ func (j *Journal) open(ctx context.Context) (err error) {
 	}
 	if err := j.adopt(ctx); err != nil {
 		return err
+	}
+	if j.file, err = os.Stat(j.cfg.Path); err != nil {
+		return fmt.Errorf("journal: %w", err)
 	}
 	j.insert, err = j.db.PrepareContext(ctx, "insert into bundles (first, last, shard, before, size, sum, packed) values (?, ?, ?, ?, ?, ?, ?)")
 	return j.explain(err)
@@ -278,11 +282,8 @@ func (j *Journal) shardOf(scope, key string) int {
 
 // commit writes gathered records in one transaction. There is one at a time.
 func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.JournalRecord]) error {
-	for shard := range j.trimmed {
-		if upTo := j.trimmed[shard].Load(); upTo >= j.next {
-			return fmt.Errorf("%w: %s: shard %d was applied up to %d, but the file ends at %d: it is an older copy, or came without its -wal; when what it holds is applied, move it away: %w",
-				ErrDamaged, j.cfg.Path, shard, upTo, j.next-1, fulcrum.ErrUnavailable)
-		}
+	if err := j.mayTake(); err != nil {
+		return fmt.Errorf("%w: %w", err, fulcrum.ErrUnavailable)
 	}
 	tx, err := j.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -301,6 +302,21 @@ func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.J
 	}
 	j.next += int64(c.Len())
 	j.bytes.Add(grown)
+	return nil
+}
+
+// mayTake is why no record can be taken: it would be lost though SQLite could keep it.
+func (j *Journal) mayTake() error {
+	file, err := os.Stat(j.cfg.Path)
+	if err != nil || !os.SameFile(file, j.file) {
+		return fmt.Errorf("%w: %s was removed or replaced while it is open: put it back, or start again", ErrDamaged, j.cfg.Path)
+	}
+	for shard := range j.trimmed {
+		if upTo := j.trimmed[shard].Load(); upTo >= j.next {
+			return fmt.Errorf("%w: %s: shard %d was applied up to %d, but the file ends at %d: it is an older copy, or came without its -wal; when what it holds is applied, move it away",
+				ErrDamaged, j.cfg.Path, shard, upTo, j.next-1)
+		}
+	}
 	return nil
 }
 
