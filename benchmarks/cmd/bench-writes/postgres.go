@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
 	"github.com/fulcrum-data/fulcrum/internal/pgtest"
 	"github.com/fulcrum-data/fulcrum/store/postgres"
@@ -27,6 +28,13 @@ type pgWrites struct {
 	server *pgtest.Server
 	pool   *pgxpool.Pool
 	ours   *gathered
+	values *fulcrum.Writer[user, struct{}] // over the statement of who batches by hand
+}
+
+// user is a row as a program has it.
+type user struct {
+	id               int64
+	name, email, bio string
 }
 
 func pgCells() ([]duel.Cell, func(), error) {
@@ -53,11 +61,15 @@ func pgCells() ([]duel.Cell, func(), error) {
 		statements, err := byHandLoad.Run(d)
 		return statements * batched, err
 	}
+	library := hand
+	library.Name, library.Gate, library.Target = "256 callers, by hand; a Writer over its statement", 0, 0
+	library.Ours = duel.Load{Callers: 256, Op: p.typed}.Run
 	return []duel.Cell{
 		cell("1 caller, single commits", 1, 0.93, 0, duel.Load{Callers: 1, Op: p.single}),
 		cell("16 callers, single commits", 16, 0, 0, duel.Load{Callers: 16, Op: p.single}),
 		cell("256 callers, single commits", 256, 4.5, 0, duel.Load{Callers: 256, Op: p.single}),
 		hand,
+		library,
 	}, func() { _ = p.close() }, nil
 }
 
@@ -84,7 +96,40 @@ func (p *pgWrites) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.ours, err = gather(db, 4, 1)
+	if p.ours, err = gather(db, 4, 1); err != nil {
+		return err
+	}
+	p.values, err = fulcrum.NewWriter(fulcrum.WriterConfig[user, struct{}]{
+		OrderBy: func(u user) string { return strconv.FormatInt(u.id, 10) },
+		Apply: func(ctx context.Context, c *fulcrum.Commit[user, struct{}]) error {
+			var b rows
+			for _, u := range c.Items() {
+				b.add(u.id, u.name, u.email)
+			}
+			return b.exec(ctx, p.pool)
+		},
+		Policy: fulcrum.Policy{MaxBatch: 1000},
+	})
+	return err
+}
+
+func (p *pgWrites) typed(caller, i int) error {
+	_, err := p.values.Write(context.Background(), user{rand.Int64N(keys), "user " + strconv.Itoa(i), "user" + strconv.Itoa(caller) + "@example.org", bio})
+	return err
+}
+
+// rows are the arrays of a statement for many.
+type rows struct {
+	ids                 []int64
+	names, emails, bios []string
+}
+
+func (b *rows) add(id int64, name, email string) {
+	b.ids, b.names, b.emails, b.bios = append(b.ids, id), append(b.names, name), append(b.emails, email), append(b.bios, bio)
+}
+
+func (b *rows) exec(ctx context.Context, pool *pgxpool.Pool) error {
+	_, err := pool.Exec(ctx, "insert into theirs select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"+upsert, b.ids, b.names, b.emails, b.bios)
 	return err
 }
 
@@ -108,16 +153,18 @@ func (p *pgWrites) batch(caller, i int) error {
 		}
 	}
 	slices.Sort(ids)
-	names, emails, bios := make([]string, batched), make([]string, batched), make([]string, batched)
-	for j := range ids {
-		names[j], emails[j], bios[j] = "user "+strconv.Itoa(i), "user"+strconv.Itoa(caller)+"@example.org", bio
+	var b rows
+	for _, id := range ids {
+		b.add(id, "user "+strconv.Itoa(i), "user"+strconv.Itoa(caller)+"@example.org")
 	}
-	_, err := p.pool.Exec(context.Background(), "insert into theirs select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"+upsert, ids, names, emails, bios)
-	return err
+	return b.exec(context.Background(), p.pool)
 }
 
 func (p *pgWrites) close() error {
 	var all []error
+	if p.values != nil {
+		all = append(all, p.values.Shutdown(context.Background()))
+	}
 	if p.ours != nil {
 		all = append(all, p.ours.close())
 	}
