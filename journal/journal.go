@@ -48,7 +48,7 @@ type Journal struct {
 	name    string
 	lock    *os.File
 	file    os.FileInfo // as it was when opened
-	db      *sql.DB // one connection writes
+	db      *sql.DB     // one connection writes
 	readers *sql.DB
 	writer  *fulcrum.Writer[entry, fulcrum.JournalRecord]
 	bytes   atomic.Int64
