@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -102,9 +103,10 @@ func tellOver(addr string, i int, began time.Time, stop <-chan struct{}, sent, t
 		if err != nil {
 			return err
 		}
-		if _, err := answers.Discard(int(max(0, res.ContentLength))); err != nil {
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			return err
 		}
+		_ = res.Body.Close()
 		if res.StatusCode == http.StatusNoContent {
 			taken.Add(1)
 		}
