@@ -117,7 +117,8 @@ func statements(t *testing.T) int { return calls(t, "%") }
 func TestOneBadRowCostsFewStatements(t *testing.T) {
 	dsn, plain := schema(t)
 	exec(t, plain, "create table bad (id bigint primary key, n bigint constraint positive check (n > 0))")
-	w := openWritable(t, open(t, postgres.Config{DSN: dsn}), store.Resource{Table: "bad", Columns: []string{"n"}})
+	db := open(t, postgres.Config{DSN: dsn, MinConns: -1, MaxConns: 1}) // each connection asks who the server is
+	w := openWritable(t, db, store.Resource{Table: "bad", Columns: []string{"n"}})
 	const rows = 1000
 	try := func(bad int) (count int) {
 		changes := make([]store.Change, rows)
@@ -163,7 +164,8 @@ func TestOneBadRowCostsFewStatements(t *testing.T) {
 func TestOneBadRowAmongConcurrentOnes(t *testing.T) {
 	dsn, plain := schema(t)
 	exec(t, plain, "create table crowd (id bigint primary key, n bigint constraint positive check (n > 0))")
-	w := openWritable(t, open(t, postgres.Config{DSN: dsn}), store.Resource{Table: "crowd", Columns: []string{"n"}})
+	db := open(t, postgres.Config{DSN: dsn, MinConns: -1, MaxConns: 6}) // a pool that fills itself would be counted
+	w := openWritable(t, db, store.Resource{Table: "crowd", Columns: []string{"n"}})
 	writer, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
 		Apply: w.Apply, Resolve: w.Resolve, OrderBy: func(c store.Change) string { return string(c.Key) }, Policy: fulcrum.Policy{MaxBatch: 1000},
 	})
