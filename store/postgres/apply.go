@@ -127,7 +127,7 @@ func (w *writable) attempt(ctx context.Context, c *fulcrum.Commit[store.Change, 
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer giveUp(conn)
 	j.conn = conn.Conn()
 	if j.who, err = identify(ctx, j.conn); err != nil {
 		return err
@@ -161,13 +161,37 @@ func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		if err != nil {
 			return nil, noConnection{err}
 		}
-		if reachable(c.Conn()) {
+		if justUsed(c.Conn()) || reachable(c.Conn()) {
 			return c, nil
 		}
 		_ = c.Conn().PgConn().Conn().Close() // no goodbye to the dead
 		_ = c.Conn().Close(ctx)
 		c.Release()
 	}
+}
+
+// fresh is how long a connection is trusted that has just brought an answer: to look at
+// it is a hundredth of a lone write.
+const fresh = time.Millisecond
+
+const usedKey = "fulcrum used"
+
+func justUsed(c *pgx.Conn) bool {
+	used, ok := c.PgConn().CustomData()[usedKey].(*time.Time)
+	return ok && time.Since(*used) < fresh
+}
+
+// giveUp gives a connection back to the pool.
+func giveUp(c *pgxpool.Conn) {
+	if known := c.Conn().PgConn().CustomData(); known != nil {
+		if used, ok := known[usedKey].(*time.Time); ok {
+			*used = time.Now()
+		} else {
+			now := time.Now()
+			known[usedKey] = &now
+		}
+	}
+	c.Release()
 }
 
 // read makes edits of the changes. What cannot be one fails. With screen the values

@@ -18,8 +18,11 @@ type reader struct {
 func (r *reader) row(values [][]byte) error {
 	ch, s := r.g.ch, r.j.s
 	many := len(r.g.edits) > 1
-	last := len(values) - 1
-	r.j.xid = binary.BigEndian.Uint64(values[last])
+	last := len(values)
+	if r.g.shaped().numbered {
+		last--
+		r.j.xid = binary.BigEndian.Uint64(values[last])
+	}
 	created := ch.verb == create || ch.verb == beget
 	if ch.verb == upsert {
 		last--

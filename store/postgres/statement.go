@@ -43,11 +43,12 @@ type change struct {
 
 // shaped is a statement with what comes back for each row: the visible columns if
 // asked for, the key if the database makes it, the version, the position, whether the
-// row was created, and the transaction's number.
+// row was created, and the transaction's number where it is of use.
 type shaped struct {
 	statement
-	formats []int16
-	types   []uint32
+	formats  []int16
+	types    []uint32
+	numbered bool // the transaction's number comes too
 }
 
 const xid8OID = 5069
@@ -148,7 +149,11 @@ func (ch *change) shape(many bool) shaped {
 	if ch.verb == upsert {
 		add(ch.sheet.created, pgtype.BoolOID)
 	}
-	add("pg_catalog.pg_current_xact_id()", xid8OID)
+	// The number of a lone row's transaction would come with the answer to its commit, too
+	// late to ask what became of that.
+	if s.numbered = many || len(s.types) == 0; s.numbered {
+		add("pg_catalog.pg_current_xact_id()", xid8OID)
+	}
 	s.statement = newStatement(w.write(last))
 	return s
 }
