@@ -27,7 +27,7 @@ type benchTarget struct {
 	Header []string `help:"Send a header with each request. May be given several times." placeholder:"NAME: VALUE" sep:"none"`
 
 	Store    string   `help:"Measure reads of single rows from a database: sqlite:FILE or postgres://…" placeholder:"DSN"`
-	Strategy string   `help:"How rows are read: dial, direct, window, bulk or fulcrum. Default: fulcrum." placeholder:"S"`
+	Strategy string   `help:"How rows are read: dial, direct, single, window, bulk or fulcrum. Default: fulcrum." placeholder:"S"`
 	Compare  []string `help:"Compare strategies at equal loads, interleaved." placeholder:"S,S"`
 	Table    string   `help:"Table or view to read. Default: the only one with a primary key, or users." placeholder:"NAME"`
 	Key      []string `help:"Its key's columns. Default: the primary key." placeholder:"COLUMN,…" name:"key-column"`
@@ -52,7 +52,7 @@ type benchLoad struct {
 	Drain    time.Duration  `help:"How long is waited for the last answers of each step." default:"2s"`
 	Rounds   int            `help:"Into how many rounds --compare divides each step. Default: of 1s at least, at most 5." placeholder:"N"`
 	Keys     string         `help:"Which keys: uniform:N, zipf:S:N, hot:SHARE:H:N or trace:FILE. Default: those of the table, all alike." placeholder:"K"`
-	Mix      string         `help:"Of which class requests are, such as urgent=5,normal=95. Default: normal." placeholder:"M"`
+	Mix      string         `help:"Of which class requests are, and how many write, such as urgent=5,normal=85,write=10. Writes go to a table of the bench's own. Default: normal." placeholder:"M"`
 	SLO      string         `help:"What to keep, such as p99=20ms, which is what --curve takes by default." placeholder:"PQ=D" name:"slo"`
 	Seed     uint64         `help:"Of arrivals, keys and classes: the same seed, the same load." default:"1"`
 }
@@ -162,6 +162,11 @@ func (b *bench) openStore(ctx context.Context) error {
 		return fmt.Errorf("the first key of --keys %s: %w", b.keys, err)
 	}
 	b.reads = s.Table()
+	if b.mix.Writes() {
+		if err := s.OpenWrites(limited); err != nil {
+			return cause(limited, err)
+		}
+	}
 	for _, name := range b.strategies {
 		t, chunk, err := s.Strategy(name)
 		if err != nil {

@@ -220,6 +220,9 @@ func (c *benchCommand) planRequests(p *benchPlan) (err error) {
 		if p.mix, err = load.ParseMix(c.Mix); err != nil {
 			return fmt.Errorf("--mix: %w", err)
 		}
+		if err := c.planWrites(p); err != nil {
+			return err
+		}
 	}
 	slo := c.SLO
 	if slo == "" && c.Curve {
@@ -228,6 +231,22 @@ func (c *benchCommand) planRequests(p *benchPlan) (err error) {
 	if slo != "" {
 		if p.slo, err = curve.ParseSLO(slo); err != nil {
 			return fmt.Errorf("--slo: %w", err)
+		}
+	}
+	return nil
+}
+
+// planWrites sees whether what is measured can write.
+func (c *benchCommand) planWrites(p *benchPlan) error {
+	if !p.mix.Writes() {
+		return nil
+	}
+	if c.URL != "" {
+		return errors.New("--mix: write is for --store: what a service is to write nobody can guess")
+	}
+	for _, name := range p.strategies {
+		if !slices.Contains(target.Writers, name) {
+			return fmt.Errorf("--mix: strategy %s does not write: want %s", name, strings.Join(target.Writers, ", "))
 		}
 	}
 	return nil

@@ -18,4 +18,5 @@ func TestBenchComparesOnPostgreSQL(t *testing.T) {
 		}
 	}
 	testCompare(t, "--store "+s.DSN())
+	testWrites(t, "--store "+s.DSN())
 }

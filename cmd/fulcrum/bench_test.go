@@ -54,12 +54,14 @@ func TestBenchUsage(t *testing.T) {
 		{url + "--rate 1 --keys some", `--keys: "some": want uniform:N`},
 		{"--url http://127.0.0.1:1/{key} --rate 1", "--keys: say which keys {key} stands for"},
 		{url + "--rate 1 --mix vip=1", `--mix: "vip=1"`},
+		{url + "--rate 1 --mix write=1", "--mix: write is for --store"},
+		{db + "--rate 1 --mix normal=1,write=1 --compare direct,fulcrum", "--mix: strategy direct does not write: want single, window, fulcrum"},
 		{url + "--rate 1 --slo fast", `--slo: "fast": want a quantile`},
 		{url + "--rate 1 --plot x.gif", "x.gif"},
 		{url + "--rate 1 --plot none/x.svg", "--plot: there is no folder none"},
 		{url + "--rate 1 --html " + folder, "is a folder"},
 		{url + "--curve --lowest 10 --highest 1", "--lowest and --highest: 10 and 1 are not in order"},
-		{db + "--rate 1 --strategy magic", `strategy "magic" is none of dial, direct, window, bulk, fulcrum`},
+		{db + "--rate 1 --strategy magic", `strategy "magic" is none of dial, direct, single, window, bulk, fulcrum`},
 		{db + "--rate 1 --compare direct,direct", "--compare: direct is there twice"},
 		{db + "--rate 1 --strategy direct --compare dial", "--strategy and --compare exclude each other"},
 		{db + "--rate 1 --header A:b", "--header is for --url"},
@@ -239,6 +241,24 @@ func testCompare(t *testing.T, store string) {
 }
 
 func TestBenchComparesOnSQLite(t *testing.T) { testCompare(t, profiles(t)) }
+
+// Writes share commits, and what is measured stays as it is.
+func testWrites(t *testing.T, store string) {
+	all := benchRun(t, exitDone, store+" --connections 16 --mix normal=1,write=3 --compare single,window,fulcrum --callers 16 --duration 400ms --rounds 2 --window-wait 2ms")
+	fulfils(t, all)
+	per := map[string]float64{}
+	for _, s := range stepsOf(t, all) {
+		if s["valid"] != true || !(s["throughput_rps"].(float64) > 0) || s["errors"] != 0.0 {
+			t.Errorf("%v", s)
+		}
+		per[s["strategy"].(string)] = s["rows_per_query"].(float64)
+	}
+	if len(per) != 3 || math.Abs(per["single"]-1) > .05 || per["window"] <= 1 || per["fulcrum"] <= 1 {
+		t.Errorf("rows per query: %v", per)
+	}
+}
+
+func TestBenchWritesOnSQLite(t *testing.T) { testWrites(t, profiles(t)) }
 
 // The table, as people see it.
 func TestBenchTable(t *testing.T) {

@@ -32,7 +32,7 @@ type Config struct {
 
 	// Keys are the keys that are asked for. Default always key 1.
 	Keys Keys
-	// Mix holds the classes of the requests. Default all normal.
+	// Mix holds the classes of the requests, and how many write. Default all normal, and none.
 	Mix Mix
 	// Chunk is the keys in each request. All counts of a step are of keys, so that
 	// targets which ask for several at once compare with those that do not. Default

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fulcrum-data/fulcrum"
 	"pgregory.net/rapid"
 )
 
@@ -121,27 +120,38 @@ func TestParseKeysRefuses(t *testing.T) {
 
 func TestMix(t *testing.T) {
 	const draws = 100_000
-	m, err := ParseMix("urgent=5,normal=85,bulk=10")
+	m, err := ParseMix("urgent=5,normal=80,bulk=10,write=5")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rnd, got := rand.New(rand.NewPCG(1, 1)), map[fulcrum.Class]float64{}
+	rnd, got := rand.New(rand.NewPCG(1, 1)), map[kind]float64{}
 	for range draws {
 		got[m.draw(rnd)] += 1. / draws
 	}
-	for class, want := range map[fulcrum.Class]float64{fulcrum.ClassUrgent: .05, fulcrum.ClassNormal: .85, fulcrum.ClassBulk: .1} {
-		if math.Abs(got[class]-want) > .005 {
-			t.Errorf("%s: %.3f of all, want %.2f", class, got[class], want)
+	for name, want := range map[string]float64{"urgent": .05, "normal": .8, "bulk": .1, "write": .05} {
+		if share := got[kinds[name]]; math.Abs(share-want) > .005 {
+			t.Errorf("%s: %.3f of all, want %.2f", name, share, want)
 		}
 	}
-	if (Mix{}).draw(rnd) != fulcrum.ClassNormal {
+	if (Mix{}).draw(rnd) != kinds["normal"] {
 		t.Error("the zero value is not all normal")
+	}
+}
+
+func TestMixWrites(t *testing.T) {
+	for spec, want := range map[string]bool{"normal=1": false, "normal=1,write=1": true, "write=1": true, "write=0,normal=1": false, "normal=1,write=0": false} {
+		if m, err := ParseMix(spec); err != nil || m.Writes() != want {
+			t.Errorf("%s: %t, %v", spec, m.Writes(), err)
+		}
+	}
+	if (Mix{}).Writes() {
+		t.Error("the zero value writes")
 	}
 }
 
 func TestParseMixRefuses(t *testing.T) {
 	for _, c := range []struct{ spec, want string }{
-		{"", "want each of urgent, normal and bulk at most once"}, {"fast=1", "want each of"}, {"urgent=1,urgent=2", "at most once"},
+		{"", "want each of urgent, normal, bulk and write at most once"}, {"fast=1", "want each of"}, {"urgent=1,urgent=2", "at most once"},
 		{"urgent", `"" is not a weight`}, {"urgent=-1", `"-1" is not a weight`}, {"urgent=NaN", "is not a weight"},
 		{"urgent=1e10", "is not a weight"}, {"urgent=0,bulk=0", "all weights are 0"},
 	} {

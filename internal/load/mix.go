@@ -9,28 +9,36 @@ import (
 	"github.com/fulcrum-data/fulcrum"
 )
 
-// Mix says of which class a request is. The zero value is all normal.
+// Mix says of which class a request is, and whether it writes. The zero value is all
+// reads of class normal.
 type Mix struct {
 	upTo []float64 // cumulated shares, up to 1
-	of   []fulcrum.Class
+	of   []kind
 	spec string
 }
 
-var classNames = map[string]fulcrum.Class{
-	"urgent": fulcrum.ClassUrgent, "normal": fulcrum.ClassNormal, "bulk": fulcrum.ClassBulk,
+// A kind is what a share of the requests has in common.
+type kind struct {
+	class fulcrum.Class
+	write bool
 }
 
-// ParseMix reads what --mix takes: weights of the classes, such as
-// urgent=5,normal=85,bulk=10.
+var kinds = map[string]kind{
+	"urgent": {class: fulcrum.ClassUrgent}, "normal": {class: fulcrum.ClassNormal}, "bulk": {class: fulcrum.ClassBulk},
+	"write": {class: fulcrum.ClassNormal, write: true},
+}
+
+// ParseMix reads what --mix takes: weights of the classes that reads are of, and of
+// writes, such as urgent=5,normal=85,bulk=5,write=5.
 func ParseMix(spec string) (Mix, error) {
 	m := Mix{spec: spec}
 	total := 0.0
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(spec, ",") {
 		name, text, _ := strings.Cut(part, "=")
-		class, ok := classNames[name]
+		k, ok := kinds[name]
 		if !ok || seen[name] {
-			return Mix{}, fmt.Errorf("%q: want each of urgent, normal and bulk at most once, such as urgent=5,normal=95", part)
+			return Mix{}, fmt.Errorf("%q: want each of urgent, normal, bulk and write at most once, such as urgent=5,normal=95", part)
 		}
 		seen[name] = true
 		weight, err := strconv.ParseFloat(text, 64)
@@ -39,7 +47,7 @@ func ParseMix(spec string) (Mix, error) {
 		}
 		total += weight
 		m.upTo = append(m.upTo, total)
-		m.of = append(m.of, class)
+		m.of = append(m.of, k)
 	}
 	if total == 0 {
 		return Mix{}, fmt.Errorf("%q: all weights are 0", spec)
@@ -53,9 +61,19 @@ func ParseMix(spec string) (Mix, error) {
 // String is the text it was read from, empty for the zero value.
 func (m Mix) String() string { return m.spec }
 
-func (m Mix) draw(rnd *rand.Rand) fulcrum.Class {
+// Writes says whether any request may write.
+func (m Mix) Writes() bool {
+	for i, k := range m.of {
+		if k.write && (m.upTo[i] > 0 && (i == 0 || m.upTo[i] > m.upTo[i-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m Mix) draw(rnd *rand.Rand) kind {
 	if len(m.upTo) == 0 {
-		return fulcrum.ClassNormal
+		return kind{class: fulcrum.ClassNormal}
 	}
 	u := rnd.Float64()
 	for i, upTo := range m.upTo {

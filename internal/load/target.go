@@ -35,6 +35,7 @@ func (f CallerFunc) Caller() Caller { return f }
 type Request struct {
 	Seq       uint64        // its number in the run, from 0
 	Class     fulcrum.Class // as the mix has it
+	Write     bool          // as the mix has it: the row is written, not read
 	Keys      []string      // at least one
 	FirstByte time.Duration // the target may say how long the first byte took since Call; 0: unknown
 }
@@ -61,7 +62,8 @@ func newDrawer(cfg *Config) *drawer {
 func (d *drawer) request(seq uint64) *Request {
 	d.pcg.Seed(d.seed, seq)
 	d.req.Seq, d.req.FirstByte = seq, 0
-	d.req.Class = d.mix.draw(d.rnd)
+	k := d.mix.draw(d.rnd)
+	d.req.Class, d.req.Write = k.class, k.write
 	for i := range d.req.Keys {
 		d.req.Keys[i] = d.keys.Draw(d.rnd, seq*uint64(d.chunk)+uint64(i))
 	}

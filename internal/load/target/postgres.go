@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -48,6 +49,34 @@ func (b postgresBackend) dial(cfg StoreConfig) func(context.Context, []string) e
 		}()
 		return first(c.Query(ctx, query, values[string, any](key)...))
 	}
+}
+
+// scratch copies some rows. A table of that name is that of a bench that was killed.
+func (b postgresBackend) scratch(ctx context.Context, cfg StoreConfig) (drop func() error, err error) {
+	away := "drop table if exists " + ScratchTable
+	err = b.exec(ctx, away,
+		fmt.Sprintf("create table %s as select %s from %s limit %d", ScratchTable, quoteAll(withKey(cfg)), quoteTable(cfg.Table), mostSampled),
+		fmt.Sprintf("alter table %s add primary key (%s)", ScratchTable, quoteAll(cfg.Key)))
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+		defer cancel()
+		return b.exec(ctx, away)
+	}, err
+}
+
+// exec runs statements on a connection of its own.
+func (b postgresBackend) exec(ctx context.Context, statements ...string) error {
+	c, err := pgx.ConnectConfig(ctx, b.conn.Copy())
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	for _, sql := range statements {
+		if _, err := c.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // first reads all rows, of which there should be one.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,12 +51,53 @@ func (b sqliteBackend) dial(cfg StoreConfig) func(context.Context, []string) err
 }
 
 // reopen opens the file through the usual interface, to be read alone.
-func (b sqliteBackend) reopen() (*sql.DB, error) {
+func (b sqliteBackend) reopen() (*sql.DB, error) { return b.reopenFor("ro") }
+
+func (b sqliteBackend) reopenFor(mode string) (*sql.DB, error) {
 	full, err := filepath.Abs(b.path)
 	if err != nil {
 		return nil, err
 	}
-	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: full, RawQuery: "mode=ro"}).String())
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: full, RawQuery: "_pragma=busy_timeout(10000)&mode=" + mode}).String())
+}
+
+// scratch copies some rows. A table of that name is that of a bench that was killed.
+func (b sqliteBackend) scratch(ctx context.Context, cfg StoreConfig) (drop func() error, err error) {
+	away := "drop table if exists " + ScratchTable
+	err = b.exec(ctx, away,
+		fmt.Sprintf("create table %s as select %s from %s limit %d", ScratchTable, quoteAll(withKey(cfg)), quoteTable(cfg.Table), mostSampled),
+		fmt.Sprintf("create unique index %s_key on %[1]s (%s)", ScratchTable, quoteAll(cfg.Key)))
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+		defer cancel()
+		return b.exec(ctx, away)
+	}, err
+}
+
+// exec runs statements on a connection of its own.
+func (b sqliteBackend) exec(ctx context.Context, statements ...string) error {
+	db, err := b.reopenFor("rw")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withKey are the columns that are read, and those of the key.
+func withKey(cfg StoreConfig) []string {
+	all := slices.Clone(cfg.Key)
+	for _, c := range cfg.Columns {
+		if !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // pointQuery reads one row. Columns and table come from the command line of whoever

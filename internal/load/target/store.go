@@ -57,10 +57,14 @@ const (
 //
 //	dial     a connection for each request
 //	direct   a point query on a pooled connection
-//	window   a query for as many keys as come within a fixed time
+//	single   direct, and each write a commit of its own
+//	window   a query, or a commit, for as many keys as come within a fixed time
 //	bulk     callers who have 20 keys at hand, and read them in one query
-//	fulcrum  a fulcrum.Reader with the default policy
-var Strategies = []string{"dial", "direct", "window", "bulk", "fulcrum"}
+//	fulcrum  a fulcrum.Reader and a fulcrum.Writer with the default policy
+var Strategies = []string{"dial", "direct", "single", "window", "bulk", "fulcrum"}
+
+// Writers are the strategies that can write.
+var Writers = []string{"single", "window", "fulcrum"}
 
 func (c StoreConfig) withDefaults() (StoreConfig, error) {
 	for _, d := range []struct {
@@ -92,6 +96,7 @@ type Store struct {
 	table   counted
 	closers []func() error
 	singles chan *fulcrum.Reader[store.Key, []byte]
+	writes  *writing // nil until OpenWrites
 }
 
 // A backend is what differs between databases.
@@ -103,6 +108,8 @@ type backend interface {
 	shapes(ctx context.Context) ([]shape, error)
 	// sample reads some keys, at most so many, each as its parts.
 	sample(ctx context.Context, cfg StoreConfig, most int) ([][]string, error)
+	// scratch makes the table that is written to, and what takes it away again.
+	scratch(context.Context, StoreConfig) (drop func() error, err error)
 	// cpu is the processor time the database has used, if it can be known.
 	cpu() (time.Duration, bool)
 }
@@ -167,7 +174,7 @@ func kindOf(dsn string) (func(context.Context, StoreConfig) (backend, error), er
 
 // Close ends the readers and closes the database.
 func (s *Store) Close() error {
-	for _, c := range s.closers {
+	for _, c := range slices.Backward(s.closers) {
 		_ = c() // they are idle by now
 	}
 	return s.backend.Close()
@@ -201,19 +208,39 @@ func (s *Store) Probe(ctx context.Context, keys load.Keys) error {
 
 // Strategy is a way to read, as a target, and how many keys its requests have.
 func (s *Store) Strategy(name string) (t load.Target, chunk int, err error) {
+	if s.writes != nil && !slices.Contains(Writers, name) {
+		return nil, 0, fmt.Errorf("strategy %q does not write: want one of %s", name, strings.Join(Writers, ", "))
+	}
 	switch name {
 	case "dial":
 		return s.dialed(), 1, nil
 	case "direct":
 		return load.CallerFunc(s.direct), 1, nil
+	case "single":
+		return s.writing(load.CallerFunc(s.direct), s.writes.single), 1, nil
 	case "window":
-		return newWindow(s), 1, nil
+		g := &gatherer{writing: s.writes, config: s.cfg.Window}
+		return s.writing(newWindow(s), g.call), 1, nil
 	case "bulk":
 		return load.CallerFunc(s.bulk), BulkKeys, nil
 	case "fulcrum":
-		return s.shared()
+		t, err := s.shared()
+		return t, 1, err
 	}
 	return nil, 0, fmt.Errorf("strategy %q is none of %s", name, strings.Join(Strategies, ", "))
+}
+
+// writing sends requests that write elsewhere.
+func (s *Store) writing(read, write load.CallerFunc) load.Target {
+	if s.writes == nil {
+		return read
+	}
+	return load.CallerFunc(func(ctx context.Context, r *load.Request) error {
+		if r.Write {
+			return write(ctx, r)
+		}
+		return read(ctx, r)
+	})
 }
 
 // counted is a table that counts what it is asked.
@@ -258,25 +285,33 @@ func (s *Store) dialed() load.Target {
 }
 
 // shared is the library itself.
-func (s *Store) shared() (load.Target, int, error) {
+func (s *Store) shared() (load.Target, error) {
 	reader, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{Name: "bench", Fetch: s.table.fetch, One: s.table.one})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	s.closers = append(s.closers, shutdown(reader))
-	return load.CallerFunc(func(ctx context.Context, r *load.Request) error {
+	var write load.CallerFunc
+	if s.writes != nil {
+		var end func() error
+		if write, end, err = s.writes.gathered(); err != nil {
+			return nil, err
+		}
+		s.closers = append(s.closers, end)
+	}
+	return s.writing(func(ctx context.Context, r *load.Request) error {
 		key, err := s.key(r.Keys[0])
 		if err != nil {
 			return err
 		}
 		_, err = reader.Get(ctx, key, classOptions[r.Class])
 		return err
-	}), 1, nil
+	}, write), nil
 }
 
 var classOptions = [...]fulcrum.Option{fulcrum.ClassNormal: fulcrum.Normal, fulcrum.ClassUrgent: fulcrum.Urgent, fulcrum.ClassBulk: fulcrum.Bulk}
 
-func shutdown(r *fulcrum.Reader[store.Key, []byte]) func() error {
+func shutdown(r interface{ Shutdown(context.Context) error }) func() error {
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -74,6 +74,8 @@ func TestStores(t *testing.T) {
 			t.Run("compound key", func(t *testing.T) { testCompoundKey(t, dsn) })
 			t.Run("guesses", func(t *testing.T) { testGuesses(t, dsn) })
 			t.Run("errors", func(t *testing.T) { testErrors(t, dsn) })
+			t.Run("writes", func(t *testing.T) { testWrites(t, dsn) })
+			t.Run("write errors", func(t *testing.T) { testWriteErrors(t, dsn) })
 		})
 	}
 }
@@ -117,7 +119,7 @@ func testSharedQueries(t *testing.T, dsn string) {
 		strategy string
 		least    uint64
 		most     uint64
-	}{{"direct", rows, rows}, {"window", rows / 40, rows / 40}, {"fulcrum", 1, rows}} {
+	}{{"direct", rows, rows}, {"single", rows, rows}, {"window", rows / 40, rows / 40}, {"fulcrum", 1, rows}} {
 		target, _, err := s.Strategy(c.strategy)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +197,7 @@ func testErrors(t *testing.T, dsn string) {
 	s := open(t, StoreConfig{DSN: dsn})
 	contains(t, s.Probe(t.Context(), mustKeys(t, "hot:0:1000:2000")), "not found")
 	_, _, err := s.Strategy("magic")
-	contains(t, err, `strategy "magic" is none of dial, direct, window, bulk, fulcrum`)
+	contains(t, err, `strategy "magic" is none of dial, direct, single, window, bulk, fulcrum`)
 }
 
 func mustKeys(t *testing.T, spec string) load.Keys {
@@ -250,4 +252,119 @@ func TestDatabaseCPU(t *testing.T) {
 		}
 	}
 	t.Errorf("%s for %d queries", used.CPU, used.Queries)
+}
+
+// Writes are committed as the strategy says, to a table of the bench's own, which is gone
+// afterwards; reads still read.
+func testWrites(t *testing.T, dsn string) {
+	s := open(t, StoreConfig{DSN: dsn, Window: WindowConfig{Keys: 40, Wait: time.Minute}})
+	if err := s.OpenWrites(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := s.rowsOf(t, "users")
+	for _, c := range []struct {
+		strategy    string
+		least, most uint64
+	}{{"single", rows, rows}, {"window", rows / 40, rows / 40}, {"fulcrum", 1, rows}} {
+		target, chunk, err := s.Strategy(c.strategy)
+		if err != nil || chunk != 1 {
+			t.Fatal(chunk, err)
+		}
+		start := s.Usage()
+		var all sync.WaitGroup
+		for i := range rows {
+			all.Go(func() {
+				r := &load.Request{Seq: uint64(i), Keys: []string{fmt.Sprint(10_001 + i)}, Class: fulcrum.ClassNormal, Write: true}
+				if err := target.Caller().Call(t.Context(), r); err != nil {
+					t.Errorf("%s: %v", c.strategy, err)
+				}
+			})
+		}
+		all.Wait()
+		if used := s.Usage().Sub(start); used.Queries < c.least || used.Queries > c.most || used.Rows != rows {
+			t.Errorf("%s: %d commits for %d rows", c.strategy, used.Queries, used.Rows)
+		}
+		if err := target.Caller().Call(t.Context(), &load.Request{Keys: []string{"x"}, Write: true}); err == nil {
+			t.Errorf("%s: what is no key was written", c.strategy)
+		}
+		if c.strategy == "window" {
+			continue // it would wait for a minute
+		}
+		if err := ask(t.Context(), target, "1"); err != nil {
+			t.Errorf("%s: %v", c.strategy, err)
+		}
+		if err := ask(t.Context(), target, "10001"); !errors.Is(err, fulcrum.ErrNotFound) {
+			t.Errorf("%s: %v: a row that is read was written", c.strategy, err)
+		}
+	}
+	if after := s.rowsOf(t, "users"); after != before {
+		t.Errorf("%d rows are read, there were %d", after, before)
+	}
+	if n := s.rowsOf(t, ScratchTable); n != 2*rows {
+		t.Errorf("%d rows were written, want those that were there and as many", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, StoreConfig{DSN: dsn, Table: "users"}); again.rowsOf(t, ScratchTable) >= 0 {
+		t.Error("the table that was written to is still there")
+	}
+}
+
+// rowsOf counts; -1 if there is no such table.
+func (s *Store) rowsOf(t *testing.T, table string) int {
+	t.Helper()
+	shapes, err := s.backend.shapes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(shapes, func(s shape) bool { return s.name == table }) {
+		return -1
+	}
+	found, err := s.backend.sample(t.Context(), StoreConfig{Table: table, Key: []string{"id"}}, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+// Of two writes of one key within a window the later one is made, and both are answered.
+func TestWindowOfOneKey(t *testing.T) {
+	for name, dsn := range databases(t) {
+		s := open(t, StoreConfig{DSN: dsn, Window: WindowConfig{Keys: 2, Wait: time.Minute}})
+		if err := s.OpenWrites(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g := &gatherer{writing: s.writes, config: s.cfg.Window}
+		var heaps []*heap
+		for i, key := range []string{"2", "2", "1"} {
+			change, err := s.writes.change(&load.Request{Seq: uint64(i), Keys: []string{key}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, _ := g.add(change)
+			heaps = append(heaps, h)
+		}
+		<-heaps[0].done
+		if heaps[0] != heaps[1] || heaps[0] != heaps[2] || len(heaps[0].changes) != 2 || heaps[0].err != nil {
+			t.Errorf("%s: %v", name, heaps)
+		}
+		key, _ := s.writes.table.ParseKey([]string{"2"})
+		row, err := s.writes.table.One(t.Context(), key)
+		if err != nil || !strings.Contains(string(row), `"user 2"`) { // the second body
+			t.Errorf("%s: %s, %v", name, row, err)
+		}
+		_ = s.Close()
+	}
+}
+
+func testWriteErrors(t *testing.T, dsn string) {
+	s := open(t, StoreConfig{DSN: dsn})
+	if err := s.OpenWrites(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dial", "direct", "bulk", "magic"} {
+		_, _, err := s.Strategy(name)
+		contains(t, err, fmt.Sprintf("strategy %q does not write: want one of single, window, fulcrum", name))
+	}
 }

@@ -29,7 +29,7 @@ type pane struct {
 	err   error
 }
 
-func newWindow(s *Store) load.Target { return load.CallerFunc((&window{store: s}).call) }
+func newWindow(s *Store) load.CallerFunc { return (&window{store: s}).call }
 
 func (w *window) call(ctx context.Context, r *load.Request) error {
 	key, err := w.store.key(r.Keys[0])
