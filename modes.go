@@ -69,6 +69,10 @@ func (b *Backend) modeStats(d mode.Decision) ModeStats {
 	return s
 }
 
+// Mode names the mode that holds now: latency, throughput, balanced or degraded. It takes
+// no lock.
+func (b *Backend) Mode() string { return b.stance.Load().mode.Mode.String() }
+
 func (b *Backend) now() time.Duration { return time.Since(b.epoch) }
 
 // Override sets the mode for a while, at most a day, whatever happens; ModeBalanced

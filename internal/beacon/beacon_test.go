@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"right", "POST", own, text(1, 1, ""), 204, ""},
 		{"listed", "POST", "https://other.test", text(1, 1, ""), 204, ""},
-		{"all fields", "POST", own, text(1, 1, `,"abandoned":true,"satisfaction":5,"conversion":{"name":"checkout","value":9.5},"answer":{"lane":"normal","mode":"balanced","seconds":1,"queue":0.1,"service":0.2}`), 204, ""},
+		{"all fields", "POST", own, text(1, 1, `,"abandoned":true,"satisfaction":5,"conversion":{"name":"checkout","value":9.5},"answer":{"lane":"normal","mode":"balanced","batch":37,"seconds":1,"queue":0.1,"service":0.2}`), 204, ""},
 		{"another site", "POST", "https://evil.test", text(1, 1, ""), 403, "origin"},
 		{"no origin", "POST", "", text(1, 1, ""), 403, "origin"},
 		{"null origin", "POST", "null", text(1, 1, ""), 403, "origin"},
@@ -62,6 +62,7 @@ func TestRefusals(t *testing.T) {
 		{"satisfaction", "POST", own, text(1, 1, `,"satisfaction":6`), 400, "garbage"},
 		{"conversion", "POST", own, text(1, 1, `,"conversion":{"name":"","value":1}`), 400, "garbage"},
 		{"answer", "POST", own, text(1, 1, `,"answer":{"lane":"normal","seconds":-1}`), 400, "garbage"},
+		{"batch", "POST", own, text(1, 1, `,"answer":{"lane":"normal","batch":-1}`), 400, "garbage"},
 		{"long", "POST", own, text(1, 1, "") + strings.Repeat(" ", maxBody), 413, "size"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

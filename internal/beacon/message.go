@@ -38,6 +38,7 @@ type conversion struct {
 type answer struct {
 	Lane    string  `json:"lane"`
 	Mode    string  `json:"mode"`
+	Batch   int     `json:"batch"` // its requests; 0: not said
 	Seconds float64 `json:"seconds"`
 	Queue   float64 `json:"queue"`
 	Service float64 `json:"service"`
@@ -48,6 +49,7 @@ const (
 	maxSeconds = 3600
 	maxShift   = 1000 // of CLS
 	maxValue   = 1e12
+	maxBatch   = 1_000_000
 )
 
 var (
@@ -114,8 +116,8 @@ func (a *answer) check() error {
 	if a == nil {
 		return nil
 	}
-	if !nameForm.MatchString(a.Lane) || !nameForm.MatchString(a.Mode) || !within(a.Seconds, maxSeconds) || !within(a.Queue, maxSeconds) || !within(a.Service, maxSeconds) {
-		return errors.New("answer: want lane, mode and times in seconds")
+	if !nameForm.MatchString(a.Lane) || !nameForm.MatchString(a.Mode) || !within(float64(a.Batch), maxBatch) || !within(a.Seconds, maxSeconds) || !within(a.Queue, maxSeconds) || !within(a.Service, maxSeconds) {
+		return errors.New("answer: want lane, mode, batch and times in seconds")
 	}
 	return nil
 }
@@ -150,7 +152,7 @@ func (m *message) visit() experience.Visit {
 		v.Vitals[vitalNames[name]] = value
 	}
 	if m.Answer != nil {
-		v.Lane, v.Mode = m.Answer.Lane, m.Answer.Mode
+		v.Lane, v.Mode, v.Batch = m.Answer.Lane, m.Answer.Mode, m.Answer.Batch
 	}
 	return v
 }

@@ -229,3 +229,19 @@ func FuzzAnalyse(f *testing.F) {
 		}
 	})
 }
+
+func TestBatchText(t *testing.T) {
+	for n, want := range map[int]string{-1: "", 0: "", 1: "1 alone", 2: "2 to 9", 9: "2 to 9", 10: "10 to 99", 99: "10 to 99", 100: "100 and more"} {
+		if got := batchText(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+	d := dimensions[0]
+	var order []string
+	for _, p := range d.parts([]Visit{{Batch: 200}, {Batch: 1}, {Batch: 20}, {Batch: 3}, {}}, time.Second) {
+		order = append(order, p.Value)
+	}
+	if got := strings.Join(order, ", "); got != "1 alone, 2 to 9, 10 to 99, 100 and more" {
+		t.Error(got)
+	}
+}

@@ -1,15 +1,18 @@
 package experience
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Visit is what one session of one person told. What was not measured is NaN.
 type Visit struct {
 	Region, Device, Mode, Lane string // empty: unknown
+	Batch                      int    // requests that shared the slowest answer's query; 0: unknown
 	Vitals                     [Vitals]float64
 	Wait                       time.Duration // until the page was usable, or was left
 	Satisfaction               int           // 1 to 5; 0: nobody was asked or answered
@@ -204,10 +207,33 @@ type dimension struct {
 }
 
 var dimensions = []dimension{
+	{"batch", func(v Visit) string { return batchText(v.Batch) }},
 	{"device", func(v Visit) string { return v.Device }},
 	{"lane", func(v Visit) string { return v.Lane }},
 	{"mode", func(v Visit) string { return v.Mode }},
 	{"region", func(v Visit) string { return v.Region }},
+}
+
+// batchText puts the sizes of batches together by their digits.
+func batchText(n int) string {
+	switch {
+	case n <= 0:
+		return ""
+	case n == 1:
+		return "1 alone"
+	case n < 10:
+		return "2 to 9"
+	case n < 100:
+		return "10 to 99"
+	}
+	return "100 and more"
+}
+
+// number is the one that a value begins with, 0 if there is none.
+func number(value string) int {
+	n := 0
+	_, _ = fmt.Sscan(value, &n) // most values have none
+	return n
 }
 
 // parts are in the order of their values; who is unknown is left out.
@@ -224,7 +250,7 @@ func (d dimension) parts(visits []Visit, target time.Duration) []Part {
 		}
 		by[value] = append(by[value], v)
 	}
-	slices.Sort(values)
+	slices.SortFunc(values, func(a, b string) int { return cmp.Or(number(a)-number(b), strings.Compare(a, b)) })
 	var parts []Part
 	for _, value := range values {
 		parts = append(parts, partOf(d.name, value, by[value], target))

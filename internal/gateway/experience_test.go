@@ -80,7 +80,7 @@ func TestShop(t *testing.T) {
 			return
 		}
 		time.Sleep(thinks)
-		w.Header().Set("Server-Timing", "lane;desc=urgent, queue;dur=1.5, db;dur=2")
+		w.Header().Set("Server-Timing", `lane;desc=urgent, queue;dur=1.5, batch;desc="n=37", db;dur=2, mode;desc=throughput`)
 		fmt.Fprintf(w, `<!doctype html><title>Shop</title><h1>Shop</h1><script src="http://%s/fulcrum.js" data-region=europe %s></script><script>
 			document.documentElement.dataset.tick = 1; fulcrum.rate(5); fulcrum.convert('checkout', 12.5);</script>`, g.Addr(), r.URL.RawQuery)
 		took.Store(int64(time.Since(begin)))
@@ -110,7 +110,7 @@ func TestShop(t *testing.T) {
 	for _, p := range e.Parts {
 		lanes[p.Dimension] = p.Value
 	}
-	if lanes["lane"] != "urgent" || lanes["region"] != "europe" || lanes["device"] != "desktop" {
+	if lanes["lane"] != "urgent" || lanes["region"] != "europe" || lanes["device"] != "desktop" || lanes["mode"] != "throughput" || lanes["batch"] != "10 to 99" {
 		t.Errorf("parts %v", lanes)
 	}
 	b.quiet(t)

@@ -40,7 +40,7 @@ func timeoutOf(values []string, standard time.Duration) (time.Duration, error) {
 
 // serverTiming says how the request was served, for the Server-Timing header:
 //
-//	lane;desc=normal, queue;dur=0.412, batch;desc="n=37", db;dur=1.871
+//	lane;desc=normal, queue;dur=0.412, batch;desc="n=37", db;dur=1.871, mode;desc=balanced
 //
 // Durations are in milliseconds. What was not served by one batch (a batchGet, a
 // refusal) tells its total instead.
@@ -59,6 +59,7 @@ func (x *exchange) serverTiming() string {
 		}
 		b = appendMillis(append(b, ", total;dur="...), total)
 	}
+	b = append(append(b, ", mode;desc="...), x.g.backend.Mode()...)
 	x.timing = b
 	return string(b)
 }

@@ -159,8 +159,8 @@ func TestHead(t *testing.T) {
 }
 
 var (
-	servedTiming = regexp.MustCompile(`^lane;desc=(urgent|normal|bulk), queue;dur=\d+\.\d{3}, batch;desc="n=(\d+)", db;dur=\d+\.\d{3}$`)
-	totalTiming  = regexp.MustCompile(`^lane;desc=(urgent|normal|bulk), total;dur=\d+\.\d{3}$`)
+	servedTiming = regexp.MustCompile(`^lane;desc=(urgent|normal|bulk), queue;dur=\d+\.\d{3}, batch;desc="n=(\d+)", db;dur=\d+\.\d{3}, mode;desc=balanced$`)
+	totalTiming  = regexp.MustCompile(`^lane;desc=(urgent|normal|bulk), total;dur=\d+\.\d{3}, mode;desc=balanced$`)
 )
 
 func TestServerTiming(t *testing.T) {

@@ -28,14 +28,17 @@ function session() {
 }
 
 // slowest is what our Server-Timing says of the slowest answer, so that a slow page
-// leads to its lane and batch.
+// leads to its lane, batch and mode.
 function slowest() {
   let worst = null;
   for (const kind of ['navigation', 'resource']) {
     for (const e of performance.getEntriesByType(kind)) {
       const of = (name) => e.serverTiming?.find((s) => s.name === name);
       if (of('lane') && !(worst?.seconds > e.duration / 1e3)) {
-        worst = { lane: of('lane').description, mode: of('mode')?.description ?? '', seconds: e.duration / 1e3, queue: (of('queue')?.duration ?? 0) / 1e3, service: (of('db')?.duration ?? 0) / 1e3 };
+        worst = {
+          lane: of('lane').description, mode: of('mode')?.description ?? '', batch: Number(of('batch')?.description.slice(2)) || 0, // n=37
+          seconds: e.duration / 1e3, queue: (of('queue')?.duration ?? 0) / 1e3, service: (of('db')?.duration ?? 0) / 1e3,
+        };
       }
     }
   }
