@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +34,7 @@ var keeperChecks = []check{
 	{"asked by many at once", (*kit).askedByMany},
 	{"positions", (*kit).positions},
 	{"dead letters", (*kit).deadLetters},
+	{"beacons", (*kit).beacons},
 }
 
 func (k *kit) keeper() store.Keeper {
@@ -77,7 +80,7 @@ func (k *kit) commitAt(w store.Writable, at fulcrum.Position, changes ...store.C
 func (k *kit) ownTables() {
 	w := k.accounts("")
 	keeper := k.keeper()
-	if sql := keeper.InitSQL(); !strings.Contains(sql, "fulcrum_once") || !strings.Contains(sql, "fulcrum_positions") || !strings.Contains(sql, "fulcrum_dead_letters") {
+	if sql := keeper.InitSQL(); !strings.Contains(sql, "fulcrum_once") || !strings.Contains(sql, "fulcrum_positions") || !strings.Contains(sql, "fulcrum_dead_letters") || !strings.Contains(sql, "fulcrum_beacons") {
 		k.Errorf("InitSQL does not make all tables: %s", sql)
 	}
 	wants := func(what string, err error) {
@@ -97,6 +100,10 @@ func (k *kit) ownTables() {
 	wants("DeadLetters", err)
 	_, err = keeper.Discard(k.Context(), []int64{1})
 	wants("Discard", err)
+	_, err = keeper.Beacons(k.Context(), 1)
+	wants("Beacons", err)
+	_, err = keeper.ForgetBeacons(k.Context(), 1)
+	wants("ForgetBeacons", err)
 	k.holds(w, map[store.Key]string{"1": ""})
 	for range 2 {
 		if err := keeper.Init(k.Context()); err != nil {
@@ -328,4 +335,41 @@ func (k *kit) deadLetters() {
 	}
 	list(0, 10, 1)
 	k.holds(w, map[store.Key]string{"1": `{"id":1,"name":"one","n":1,"note":null,"version":1}`, "2": "", "3": ""})
+}
+
+// Beacons are written like rows of any resource, a later one of the same view in place of
+// the earlier, and are read and forgotten by their time.
+func (k *kit) beacons() {
+	keeper := k.initialised()
+	t, err := k.db.Store.Open(k.Context(), store.BeaconTable)
+	if err != nil {
+		k.Fatal(err)
+	}
+	w := t.(store.Writable)
+	view := func(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+	tell := func(n int, at int64, body string) store.Change {
+		text, err := json.Marshal(store.Beacon{At: at, Body: body})
+		if err != nil {
+			k.Fatal(err)
+		}
+		return put(store.JoinKey(view(n)), string(text))
+	}
+	k.ok(k.apply(w, tell(1, 10, `{"a":"\u00e9"}`), tell(2, 30, "two"), tell(3, 20, "three")))
+	k.ok(k.apply(w, tell(2, 40, "two again")))
+	list := func(limit int, want ...store.Beacon) {
+		k.Helper()
+		got, err := keeper.Beacons(k.Context(), limit)
+		if err != nil || !slices.Equal(got, want) {
+			k.Errorf("Beacons(%d): %v, %v; want %v", limit, got, err, want)
+		}
+	}
+	one, two, three := store.Beacon{View: view(1), At: 10, Body: `{"a":"\u00e9"}`}, store.Beacon{View: view(2), At: 40, Body: "two again"}, store.Beacon{View: view(3), At: 20, Body: "three"}
+	list(10, one, three, two)
+	list(2, three, two)
+	for _, c := range []struct{ keep, want int }{{3, 0}, {2, 1}, {2, 0}} {
+		if n, err := keeper.ForgetBeacons(k.Context(), c.keep); err != nil || n != c.want {
+			k.Errorf("ForgetBeacons(%d): %d, %v; want %d", c.keep, n, err, c.want)
+		}
+	}
+	list(10, three, two)
 }

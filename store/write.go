@@ -91,7 +91,7 @@ type Writable interface {
 }
 
 // Keeper is a DB that can hold Fulcrum's own tables: first answers, positions of journals,
-// dead letters. What needs them says so in a *ConfigError if they are not there.
+// dead letters, beacons. What needs them says so in a *ConfigError if they are not there.
 type Keeper interface {
 	DB
 	// InitSQL are the statements that make the tables, to read and to run by hand.
@@ -104,6 +104,21 @@ type Keeper interface {
 	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)
 	// Discard takes dead letters away and says how many there were.
 	Discard(ctx context.Context, ids []int64) (int, error)
+	// Beacons are the last ones that were written to the resource BeaconTable, at most
+	// limit, the oldest first.
+	Beacons(ctx context.Context, limit int) ([]Beacon, error)
+	// ForgetBeacons takes away all but the last ones, and says how many that were.
+	ForgetBeacons(ctx context.Context, keep int) (int, error)
+}
+
+// BeaconTable is written as a Resource like any other.
+var BeaconTable = Resource{Name: "beacons", Table: "fulcrum_beacons", Key: []string{"view"}, Columns: []string{"at", "body"}, Writable: true}
+
+// Beacon is what a browser told of a page that somebody saw: a row of BeaconTable.
+type Beacon struct {
+	View string `json:"-"`    // which page that was, and when: the key
+	At   int64  `json:"at"`   // when it was told, in ms since 1970
+	Body string `json:"body"` // as it was sent
 }
 
 // Committer is a DB that makes its commits on connections beside those of Conns.

@@ -116,7 +116,7 @@ func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 		info, why := opened.gateway.Explain(net.JoinHostPort(c.From, "0"), header)
 		result.Explained = &explainedJSON{Region: info.Name, Policy: info.String(), Why: why}
 	}
-	return result, opened.db.Close()
+	return result, opened.Close()
 }
 
 var tunerNames = map[fulcrum.Tuner]string{fulcrum.TunerAuto: "auto", fulcrum.TunerFixed: "fixed", fulcrum.TunerThreshold: "threshold"}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func checked[DB store.DB](db DB, err error) (store.DB, error) {
 }
 
 // served is a gateway's configuration as a file has it.
-func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, error) {
+func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Config, error) {
 	var geo *region.Geo
 	if c.GeoIP != "" {
 		var err error
@@ -60,15 +61,15 @@ func served(c *config.Config, db store.DB, log *slog.Logger) (gateway.Config, er
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
 		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
-		Experience: people,
-		Timeout:    c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
+		Experience: people, Visits: visits,
+		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
 	}, nil
 }
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Experience": "experience",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Experience": "experience", "Visits": "experience.keep",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 
@@ -106,7 +107,51 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 type configured struct {
 	*config.Config
 	db      store.DB
+	visits  store.DB // where what people told is kept; nil: nowhere, or db
 	gateway *gateway.Gateway
+}
+
+// Close closes what is open.
+func (c configured) Close() error {
+	if c.visits == nil || c.visits == c.db {
+		return c.db.Close()
+	}
+	return errors.Join(c.visits.Close(), c.db.Close())
+}
+
+// openVisits opens where what people told is kept. A file of its own gets its tables.
+func (c *configured) openVisits(ctx context.Context) (err error) {
+	switch {
+	case c.People == nil || c.People.Keep == "":
+		return nil
+	case c.People.Keep == config.KeepInStore:
+		c.visits = c.db
+		return nil
+	}
+	c.visits, err = openVisits(ctx, c.People.Keep)
+	if err != nil {
+		return &gateway.FieldError{Field: "Visits", Problem: err.Error()}
+	}
+	return nil
+}
+
+// openVisits opens a file, or makes it.
+func openVisits(ctx context.Context, path string) (store.DB, error) {
+	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // an empty file is an empty database
+	if err != nil {
+		return nil, err
+	}
+	if err := made.Close(); err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Conns: 1, Synchronous: sqlite.SyncNormal})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Init(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // configure reads a configuration and opens all that it names. Its error is
@@ -122,12 +167,14 @@ func configure(ctx context.Context, file string, logTo io.Writer) (c configured,
 	if c.db, err = openStore(limited, c.Config); err != nil {
 		return c, log, problemsOf(c.Config, file, cause(limited, err))
 	}
-	var cfg gateway.Config
-	if cfg, err = served(c.Config, c.db, log); err == nil {
-		c.gateway, err = gateway.New(limited, cfg)
+	if err = c.openVisits(limited); err == nil {
+		var cfg gateway.Config
+		if cfg, err = served(c.Config, c.db, c.visits, log); err == nil {
+			c.gateway, err = gateway.New(limited, cfg)
+		}
 	}
 	if err != nil {
-		return c, log, errors.Join(problemsOf(c.Config, file, cause(limited, err)), c.db.Close())
+		return c, log, errors.Join(problemsOf(c.Config, file, cause(limited, err)), c.Close())
 	}
 	return c, log, nil
 }

@@ -49,7 +49,7 @@ func (c *deadLetterList) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	defer opened.db.Close()
+	defer opened.Close()
 	found, err := opened.gateway.DeadLetters(t.ctx, c.After, c.Limit)
 	if err != nil {
 		return fmt.Errorf("deadletter: %w", err)
@@ -85,7 +85,7 @@ func (c *deadLetterReplay) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	defer opened.db.Close()
+	defer opened.Close()
 	failed := 0
 	for _, id := range c.IDs {
 		if err := opened.gateway.Replay(t.ctx, id); err != nil {
@@ -111,7 +111,7 @@ func (c *deadLetterDiscard) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	defer opened.db.Close()
+	defer opened.Close()
 	n, err := opened.gateway.Discard(t.ctx, c.IDs...)
 	if err != nil {
 		return fmt.Errorf("deadletter: %w", err)

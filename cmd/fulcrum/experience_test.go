@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -89,6 +90,41 @@ func TestExperienceErrors(t *testing.T) {
 	} {
 		if code, _, stderr := try(t.Context(), "experience", "--admin", admin); code != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: code %d, stderr %q", admin, code, stderr)
+		}
+	}
+}
+
+// Where visits are kept is opened, made if need be, or refused with its place in the file.
+func TestExperienceKeep(t *testing.T) {
+	dir := t.TempDir()
+	profiles := dir + "/profiles.db"
+	if err := makeProfiles(t.Context(), t.Output(), profiles, 10, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ keep, want string }{
+		{dir + "/visits.db", ""},
+		{dir + "/visits.db", ""}, // again
+		{"store", "experience.keep: where beacons are kept: "},
+		{dir + "/none/visits.db", "experience.keep: "},
+		{dir, "experience.keep: "},
+	} {
+		file := dir + "/fulcrum.yaml"
+		text := fmt.Sprintf("store: sqlite:%s\nlisten: 127.0.0.1:0\nadmin: 127.0.0.1:0\nexperience: {keep: %q}\nresources: {users: {table: users, key: id, columns: [id, name]}}\n", profiles, c.keep)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		opened, _, err := configure(t.Context(), file, t.Output())
+		if c.want != "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", c.keep, err, c.want)
+			}
+			continue
+		}
+		if err != nil || opened.visits == nil {
+			t.Fatalf("%s: %v", c.keep, err)
+		}
+		if err := opened.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

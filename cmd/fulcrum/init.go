@@ -35,6 +35,6 @@ func (c *initCommand) Run(t terminal) error {
 	if err := keeper.Init(t.ctx); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	_, err = fmt.Fprintf(t.stdout, "%s has the tables fulcrum_once, fulcrum_positions and fulcrum_dead_letters\n", conf.Store)
+	_, err = fmt.Fprintf(t.stdout, "%s has the tables fulcrum_once, fulcrum_positions, fulcrum_dead_letters and fulcrum_beacons\n", conf.Store)
 	return err
 }

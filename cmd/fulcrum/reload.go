@@ -74,6 +74,14 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
+// kept is where what people told is kept.
+func kept(c *config.Config) string {
+	if c.People == nil {
+		return ""
+	}
+	return c.People.Keep
+}
+
 // reload reads the configuration and has the gateway take it, whole or not at all.
 func (r *reloader) reload(why string) {
 	c, err := config.Load(r.file)
@@ -82,12 +90,12 @@ func (r *reloader) reload(why string) {
 		r.refuse(why, problemsOf(nil, r.file, err))
 		return
 	}
-	if c.Store != r.Store || c.Pool != r.Pool || c.Scope != r.Scope || c.Log != r.Log || c.Limits.Shutdown != r.Limits.Shutdown {
+	if c.Store != r.Store || c.Pool != r.Pool || c.Scope != r.Scope || c.Log != r.Log || c.Limits.Shutdown != r.Limits.Shutdown || kept(c) != kept(r.Config) {
 		r.gateway.RefuseReload()
-		r.refuse(why, config.Problems{c.Problem("", "store, pool, scope, log and limits.shutdown cannot change while the gateway runs: restart it, or take that back")})
+		r.refuse(why, config.Problems{c.Problem("", "store, pool, scope, log, limits.shutdown and experience.keep cannot change while the gateway runs: restart it, or take that back")})
 		return
 	}
-	cfg, err := served(c, r.db, r.log)
+	cfg, err := served(c, r.db, r.visits, r.log)
 	if err != nil {
 		r.gateway.RefuseReload()
 	} else {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/fulcrum-data/fulcrum/internal/config"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
-	"github.com/fulcrum-data/fulcrum/store"
 )
 
 // serveCommand is fulcrum serve.
@@ -25,7 +25,7 @@ func (c *serveCommand) Run(t terminal) error {
 	opened, log, err := configure(t.ctx, c.Config, t.stderr)
 	if err == nil {
 		if err = opened.gateway.Listen(); err != nil {
-			err = errors.Join(problemsOf(opened.Config, c.Config, err), opened.db.Close())
+			err = errors.Join(problemsOf(opened.Config, c.Config, err), opened.Close())
 		}
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *serveCommand) Run(t terminal) error {
 	if !done {
 		return errReported // calls in flight would hold up Close; the process ends anyway
 	}
-	leave(log, opened.db)
+	leave(log, opened)
 	log.Info("stopped")
 	return nil
 }
@@ -63,7 +63,7 @@ const goodbyeTime = 2 * time.Second
 
 // leave closes the database. All requests are answered by now, so that nothing is
 // lost where that fails.
-func leave(log *slog.Logger, db store.DB) {
+func leave(log *slog.Logger, db io.Closer) {
 	closed := make(chan error, 1)
 	go func() { closed <- db.Close() }()
 	timer := time.NewTimer(goodbyeTime)

@@ -119,6 +119,9 @@ func (r *Receiver) take(q *http.Request) (status int, why, detail string) {
 	if !r.keep(m) {
 		return http.StatusConflict, refusedReplay, "this id was here before"
 	}
+	if r.Tell != nil {
+		r.Tell(m.View, body)
+	}
 	return http.StatusNoContent, "", ""
 }
 

@@ -33,9 +33,14 @@ const (
 
 // Receiver keeps what was told. It is safe for many goroutines.
 type Receiver struct {
+	// Tell is told of each beacon that was taken, as it came. It must not block. Set it
+	// before the first one. Default nil.
+	Tell func(view string, body []byte)
+
 	cfg Config
 
 	mu       sync.Mutex // guards what follows
+	restored bool       // some visits are of a time before
 	tokens   float64
 	filled   time.Time
 	seen     ring[struct{}]
@@ -106,6 +111,23 @@ func (r *Receiver) keep(m *message) bool {
 	return true
 }
 
+// Kept is how many visits are kept at most.
+func (r *Receiver) Kept() int { return r.cfg.Keep }
+
+// Restore takes back a beacon that was told before a restart. One that cannot be read
+// is passed over.
+func (r *Receiver) Restore(body []byte) {
+	m, err := parse(body)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.restored = true
+	r.seen.put(m.ID, struct{}{})
+	r.visits.put(m.View, m.visit())
+}
+
 // Counts is what became of the beacons, since the start.
 type Counts struct {
 	Accepted  uint64            `json:"accepted_total"`
@@ -128,7 +150,7 @@ func (r *Receiver) Report() (*experience.Report, error) {
 	r.mu.Lock()
 	visits := r.visits.all()
 	started := int(r.started)
-	if int(r.accepted) > r.cfg.Keep { // then starts and visits are not of the same time
+	if int(r.accepted) > r.cfg.Keep || r.restored { // then starts and visits are not of the same time
 		started = 0
 	}
 	r.mu.Unlock()

@@ -51,7 +51,11 @@ type Token struct {
 // People says who may tell what they feel.
 type People struct {
 	Origins []string // other sites whose pages may, such as https://shop.example
+	Keep    string   // an SQLite file of its own, or KeepInStore; empty: memory alone
 }
+
+// KeepInStore keeps what people told in the database that is served.
+const KeepInStore = "store"
 
 // Store names a database.
 type Store struct {

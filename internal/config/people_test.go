@@ -14,7 +14,11 @@ func TestPeople(t *testing.T) {
 	}{
 		{"", nil, ""},
 		{"experience: {}", &People{}, ""},
-		{"experience: {origins: [https://shop.example, 'http://127.0.0.1:8000']}", &People{[]string{"https://shop.example", "http://127.0.0.1:8000"}}, ""},
+		{"experience: {origins: [https://shop.example, 'http://127.0.0.1:8000']}", &People{Origins: []string{"https://shop.example", "http://127.0.0.1:8000"}}, ""},
+		{"experience: {keep: visits.db}", &People{Keep: "visits.db"}, ""},
+		{"experience: {keep: store}", &People{Keep: KeepInStore}, ""},
+		{"experience: {keep: ''}", nil, "store, or a file of its own"},
+		{"experience: {keep: [a]}", nil, "experience.keep"},
 		{"experience: {origins: ['*']}", nil, "experience.origins[0]"},
 		{"experience: {origins: [https://shop.example/]}", nil, "a scheme and a host alone"},
 		{"experience: {origins: [https://a@shop.example]}", nil, "a scheme and a host alone"},

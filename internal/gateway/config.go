@@ -62,6 +62,9 @@ type Config struct {
 	// Experience lets browsers tell what people feel: /fulcrum.js and /v1/experience on
 	// the data listener, without a token. Default nil: there is neither.
 	Experience *beacon.Config
+	// Visits is where beacons are kept, so that they outlive a restart: an initialised
+	// store.Keeper, DB itself or another. It stays the caller's. Default nil: in memory.
+	Visits store.DB
 
 	// Timeout is the deadline of a request that names none. Default 30 s, between
 	// 1 ms and 10 min.

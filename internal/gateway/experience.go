@@ -14,6 +14,7 @@ const costStep = 100 * time.Millisecond
 // depends on visits is left out while there are none.
 type Experience struct {
 	Beacons      beacon.Counts      `json:"beacons"`
+	Lost         uint64             `json:"lost_total"` // beacons that could not be kept in the database
 	All          *ExperiencePart    `json:"all,omitempty"`
 	Parts        []ExperiencePart   `json:"parts,omitempty"`
 	Buckets      []ExperienceBucket `json:"buckets,omitempty"`
@@ -78,6 +79,9 @@ func experiencePage(x *exchange) {
 		return
 	}
 	answer := Experience{Beacons: x.g.people.Counts()}
+	if x.g.visits != nil {
+		answer.Lost = x.g.visits.lost.Load()
+	}
 	if r, err := x.g.people.Report(); err == nil { // or there are no visits yet
 		answer.fill(r)
 	}

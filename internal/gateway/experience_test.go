@@ -36,7 +36,7 @@ func TestExperienceBeforeAnybody(t *testing.T) {
 	cfg := testConfig(&memory{})
 	cfg.Experience = &beacon.Config{}
 	a := ask(t, newGateway(t, cfg).Admin(), "GET", "/api/v1/experience", "")
-	if want := `{"beacons":{"accepted_total":0,"started_total":0,"abandoned_total":0,"refused_total":{},"kept":0}}` + "\n"; a.text != want {
+	if want := `{"beacons":{"accepted_total":0,"started_total":0,"abandoned_total":0,"refused_total":{},"kept":0},"lost_total":0}` + "\n"; a.text != want {
 		t.Error(a.text)
 	}
 }

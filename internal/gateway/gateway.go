@@ -35,6 +35,7 @@ type Gateway struct {
 	monitor  monitor
 	tap      *tap             // nil unless usage is looked at
 	people   *beacon.Receiver // nil: what they feel is not asked
+	visits   *visits          // nil: they are in memory alone
 	commits  commits
 
 	reloading sync.Mutex // guards what follows
@@ -77,6 +78,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	if err := g.openAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.openVisits(ctx); err != nil {
 		return nil, err
 	}
 	if err := g.commits.open(ctx, cfg, g.tables, g.onEvent); err != nil {
@@ -193,6 +197,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true)
 	g.commits.hub.close()
 	err := errors.Join(g.data.shutdown(ctx), g.commits.shutdown(ctx))
+	if g.visits != nil {
+		g.visits.shutdown(ctx)
+	}
 	g.reloading.Lock()
 	for _, r := range g.readers {
 		err = errors.Join(err, r.Shutdown(ctx))

@@ -205,7 +205,7 @@ func (c Config) restart(to Config) error {
 		name     string
 		from, to any
 	}{
-		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Experience", c.Experience, to.Experience},
+		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources},
 		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Commits", tuning(c.Commits), tuning(to.Commits)}, {"Journal", c.Journal, to.Journal}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
 		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Experience", c.Experience, to.Experience},
 	} {

@@ -120,6 +120,9 @@ func (g *Gateway) observe() (stop func()) {
 	if g.tap != nil {
 		wg.Go(func() { g.tap.run(ctx) })
 	}
+	if g.visits != nil {
+		wg.Go(func() { g.visits.run(ctx) })
+	}
 	return func() {
 		cancel()
 		wg.Wait()

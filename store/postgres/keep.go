@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,12 @@ create table if not exists fulcrum_dead_letters (
   if_absent boolean not null,
   error text not null    -- why it could not be made
 );
+create table if not exists fulcrum_beacons (
+  view text primary key, -- the page that somebody saw
+  at bigint not null,    -- in milliseconds since 1970
+  body text not null     -- what the browser told
+);
+create index if not exists fulcrum_beacons_at on fulcrum_beacons (at);
 `
 
 // InitSQL are the statements that make Fulcrum's own tables. Whoever writes needs
@@ -112,6 +119,28 @@ func (db *DB) Discard(ctx context.Context, ids []int64) (n int, err error) {
 		return err
 	})
 	return n, missingOwn("dead letters", err)
+}
+
+// Beacons are the last ones, the oldest first.
+func (db *DB) Beacons(ctx context.Context, limit int) ([]store.Beacon, error) {
+	var all []store.Beacon
+	err := db.run(ctx, func(ctx context.Context, c *pgx.Conn) (err error) {
+		rows, _ := c.Query(ctx, "select view, at, body from fulcrum_beacons order by at desc, view desc limit $1", limit)
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[store.Beacon])
+		return err
+	})
+	slices.Reverse(all)
+	return all, missingOwn("beacons", err)
+}
+
+// ForgetBeacons takes away all but the last ones.
+func (db *DB) ForgetBeacons(ctx context.Context, keep int) (n int, err error) {
+	err = db.run(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		tag, err := c.Exec(ctx, "delete from fulcrum_beacons where view in (select view from fulcrum_beacons order by at desc, view desc offset $1)", keep)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, missingOwn("beacons", err)
 }
 
 // arrays are parameters of statements on Fulcrum's own tables.

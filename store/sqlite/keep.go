@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,12 @@ create table if not exists fulcrum_dead_letters (
   if_absent integer not null,
   error text not null      -- why it could not be made
 );
+create table if not exists fulcrum_beacons (
+  view text not null primary key, -- the page that somebody saw
+  at integer not null,
+  body text not null              -- what the browser told
+) without rowid;
+create index if not exists fulcrum_beacons_at on fulcrum_beacons (at);
 `
 
 // InitSQL are the statements that make Fulcrum's own tables.
@@ -204,4 +211,26 @@ func (db *DB) Discard(ctx context.Context, ids []int64) (n int, err error) {
 		return nil
 	})
 	return n, ownTable("dead letters", err)
+}
+
+// Beacons are the last ones, the oldest first.
+func (db *DB) Beacons(ctx context.Context, limit int) ([]store.Beacon, error) {
+	var all []store.Beacon
+	err := db.with(ctx, func(c *conn) error {
+		return c.own("select view, at, body from fulcrum_beacons order by at desc, view desc limit ?", []any{limit}, func(s *stmt) {
+			all = append(all, store.Beacon{View: string(s.text(0)), At: s.int(1), Body: string(s.text(2))})
+		})
+	})
+	slices.Reverse(all)
+	return all, ownTable("beacons", err)
+}
+
+// ForgetBeacons takes away all but the last ones.
+func (db *DB) ForgetBeacons(ctx context.Context, keep int) (n int, err error) {
+	err = db.commit(ctx, func(c *conn) error {
+		n = 0
+		return c.own("delete from fulcrum_beacons where view in (select view from fulcrum_beacons order by at desc, view desc limit -1 offset ?) returning 1",
+			[]any{keep}, func(*stmt) { n++ })
+	})
+	return n, ownTable("beacons", err)
 }
