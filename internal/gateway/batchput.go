@@ -22,8 +22,8 @@ func (x *exchange) batchPut(name string) {
 	}
 	var none store.Change
 	how, p := x.conditions(&none)
-	if p.kind == nil && (none.IfVersion != "" || none.Once != nil || none.Return) {
-		p = badHeader.because("If-Match, Idempotency-Key and Prefer are for single rows")
+	if p.kind == nil && (none.IfVersion != "" || none.IfAbsent || none.Once != nil || none.Return) {
+		p = badHeader.because("If-Match, If-None-Match, Idempotency-Key and Prefer are for single rows")
 	}
 	var rows []json.RawMessage
 	if p.kind == nil {

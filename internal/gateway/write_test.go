@@ -147,6 +147,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		{"insert from memory", "POST", "/v1/users", ada, []string{"Fulcrum-Durability", "memory"}, 400, "needs_commit", nil},
 		{"long idempotency key", "POST", "/v1/logs", `{}`, []string{"Idempotency-Key", strings.Repeat("x", 256)}, 400, "bad_header: want 1 to 255 characters", nil},
 		{"idempotency without its table", "POST", "/v1/logs", `{}`, []string{"Idempotency-Key", "x"}, 501, "not_initialised: run fulcrum init", nil},
+		{"batch of rows that are absent", "POST", "/v1/users:batchPut", `{"rows":[{"id":1,"name":"x","email":null}]}`, []string{"If-None-Match", "*"}, 400, "bad_header: for single rows", nil},
 		{"batch of nothing", "POST", "/v1/users:batchPut", `{"rows":[]}`, nil, 400, "no_keys", nil},
 		{"odd batch", "POST", "/v1/users:batchPut", `{"row":[]}`, nil, 400, "unknown_field", nil},
 		{"batch twice", "POST", "/v1/users:batchPut", `{"rows":[],"rows":[]}`, nil, 400, "duplicate_field", nil},
