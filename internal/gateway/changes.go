@@ -21,6 +21,9 @@ type hub struct {
 	mu     sync.Mutex
 	topics map[rowOf]*topic
 	closed bool
+
+	// unclear are the rows of commits whose answer was lost, until somebody knows.
+	unclear map[fulcrum.CommitID][]rowOf
 }
 
 // rowOf is one row of a resource, as one scope sees it.
@@ -46,7 +49,10 @@ const (
 	mostTopics = 100_000
 )
 
-func (h *hub) init() { h.topics = make(map[rowOf]*topic) }
+func (h *hub) init() {
+	h.topics = make(map[rowOf]*topic)
+	h.unclear = make(map[fulcrum.CommitID][]rowOf)
+}
 
 // follow begins to follow a row; false if too many are, or the gateway ends.
 func (h *hub) follow(row rowOf) (*topic, bool) {
@@ -112,22 +118,72 @@ func (h *hub) followed(resource, scope string, changes []store.Change) map[int]*
 type applying = func(context.Context, *fulcrum.Commit[store.Change, store.Written]) error
 
 // around tells followers of what a commit has changed, before its callers know: of one
-// key there is one commit at a time, so that they come in their order.
+// key there is one commit at a time, so that they come in their order. A nil event has
+// them read the row again.
 func (h *hub) around(resource string, apply applying) applying {
 	return func(ctx context.Context, c *fulcrum.Commit[store.Change, store.Written]) error {
-		topics := h.followed(resource, fulcrum.ScopeFrom(ctx), c.Items())
+		scope := fulcrum.ScopeFrom(ctx)
+		topics := h.followed(resource, scope, c.Items())
 		err := apply(ctx, c)
 		now := time.Now()
-		for i, t := range topics {
-			result, failed := c.Result(i)
-			switch {
-			case errors.Is(err, fulcrum.ErrAmbiguous):
+		for i, t := range h.touched(resource, scope, c, err) {
+			result, _ := c.Result(i)
+			if t != topics[i] || err != nil || result.Row == nil { // it came meanwhile, or nobody has said what the row is
 				t.log.Append(now, nil)
-			case err == nil && failed == nil && !result.Replayed:
-				t.log.Append(now, changeText(c.Items()[i], result))
+				continue
 			}
+			t.log.Append(now, changeText(c.Items()[i], result))
 		}
 		return err
+	}
+}
+
+// touched has the topics of those rows that a commit has changed or may have changed, by
+// the places of the changes: also of those that somebody has begun to follow while it was
+// made, and may have read before.
+func (h *hub) touched(resource, scope string, c *fulcrum.Commit[store.Change, store.Written], err error) map[int]*topic {
+	lost := errors.Is(err, fulcrum.ErrAmbiguous)
+	if err != nil && !lost {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.topics) == 0 && !lost {
+		return nil
+	}
+	found := make(map[int]*topic)
+	for i, change := range c.Items() {
+		row := rowOf{resource, scope, change.Key}
+		result, failed := c.Result(i)
+		if row.key == "" {
+			row.key = result.Key // the database has made it
+		}
+		if lost && c.ID() != "" {
+			h.unclear[c.ID()] = append(h.unclear[c.ID()], row)
+		}
+		if t := h.topics[row]; t != nil && (lost || failed == nil && !result.Replayed) {
+			found[i] = t
+		}
+	}
+	return found
+}
+
+type resolving = func(context.Context, fulcrum.CommitID) (fulcrum.Fate, error)
+
+// resolved tells followers once more of a commit whose answer was lost: what they have
+// read meanwhile may be older.
+func (h *hub) resolved(resolve resolving) resolving {
+	return func(ctx context.Context, id fulcrum.CommitID) (fulcrum.Fate, error) {
+		fate, err := resolve(ctx, id)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, row := range h.unclear[id] {
+			if t := h.topics[row]; t != nil && fate != fulcrum.FateAborted {
+				t.log.Append(time.Now(), nil)
+			}
+		}
+		delete(h.unclear, id)
+		return fate, err
 	}
 }
 

@@ -41,7 +41,7 @@ func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.
 		}
 		w, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
 			Journaling: journaling,
-			Name:       r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: table.Resolve, Backend: c.backend, Timeout: cfg.Timeout,
+			Name:       r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: c.hub.resolved(table.Resolve), Backend: c.backend, Timeout: cfg.Timeout,
 			OrderBy: func(c store.Change) string { return string(c.Key) },
 			Size:    func(c store.Change) int { return len(c.Key) + len(c.Body) },
 			Lost: func(change store.Change, err error) {
