@@ -90,7 +90,7 @@ func (c *checkCommand) Run(t terminal) error {
 }
 
 func (c *checkCommand) check(t terminal) (*checkJSON, error) {
-	opened, _, err := configure(t.ctx, c.Config, io.Discard)
+	opened, _, err := configure(t.ctx, c.Config, io.Discard, true)
 	result := &checkJSON{Problems: config.Problems{}, Resources: []resourceJSON{}, Regions: []regionJSON{}}
 	if errors.As(err, &result.Problems) {
 		return result, nil

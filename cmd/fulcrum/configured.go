@@ -155,8 +155,9 @@ func openVisits(ctx context.Context, path string) (store.DB, error) {
 }
 
 // configure reads a configuration and opens all that it names. Its error is
-// config.Problems. The configuration is there as soon as the file could be read.
-func configure(ctx context.Context, file string, logTo io.Writer) (c configured, log *slog.Logger, err error) {
+// config.Problems. The configuration is there as soon as the file could be read. Who does
+// not serve works aside: journals are for one process.
+func configure(ctx context.Context, file string, logTo io.Writer, aside bool) (c configured, log *slog.Logger, err error) {
 	log = slog.New(slog.NewTextHandler(logTo, nil))
 	if c.Config, err = config.Load(file); err != nil {
 		return c, log, problemsOf(nil, file, err)
@@ -170,6 +171,7 @@ func configure(ctx context.Context, file string, logTo io.Writer) (c configured,
 	if err = c.openVisits(limited); err == nil {
 		var cfg gateway.Config
 		if cfg, err = served(c.Config, c.db, c.visits, log); err == nil {
+			cfg.Aside = aside
 			c.gateway, err = gateway.New(limited, cfg)
 		}
 	}

@@ -45,7 +45,7 @@ func (c *deadLetterList) Validate() error {
 
 // Run lists.
 func (c *deadLetterList) Run(t terminal) error {
-	opened, _, err := configure(t.ctx, c.Config, io.Discard)
+	opened, _, err := configure(t.ctx, c.Config, io.Discard, true)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ type deadLetterReplay struct {
 
 // Run replays one after the other, and goes on after one that fails.
 func (c *deadLetterReplay) Run(t terminal) error {
-	opened, _, err := configure(t.ctx, c.Config, io.Discard)
+	opened, _, err := configure(t.ctx, c.Config, io.Discard, true)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ type deadLetterDiscard struct {
 
 // Run discards.
 func (c *deadLetterDiscard) Run(t terminal) error {
-	opened, _, err := configure(t.ctx, c.Config, io.Discard)
+	opened, _, err := configure(t.ctx, c.Config, io.Discard, true)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func TestExperienceKeep(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		opened, _, err := configure(t.Context(), file, t.Output())
+		opened, _, err := configure(t.Context(), file, t.Output(), false)
 		if c.want != "" {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %q", c.keep, err, c.want)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"database/sql"
+	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,5 +75,27 @@ func TestDeadLetterCommands(t *testing.T) {
 	}
 	if code, _, errs := try(t.Context(), "deadletter", "list", "-c", file, "--limit", "0"); code != exitUsage {
 		t.Errorf("limit 0: %d %q", code, errs)
+	}
+}
+
+// A gateway that serves has its journals for itself; on-call works beside it.
+func TestCommandsBesideAGateway(t *testing.T) {
+	dir := shop(t)
+	file := write(t, dir, writableShop+"journal: DIR/journals\n")
+	if code, _, errs := try(t.Context(), "check", "-c", file); code == exitDone {
+		t.Error("check misses that the tables are not there:", errs)
+	}
+	if code, _, errs := try(t.Context(), "init", "-c", file); code != exitDone {
+		t.Fatal(errs)
+	}
+	serving, _, err := configure(t.Context(), file, io.Discard, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(serving.gateway.Shutdown(context.Background()), serving.db.Close()) })
+	for _, command := range [][]string{{"check"}, {"deadletter", "list"}} {
+		if code, out, errs := try(t.Context(), append(command, "-c", file)...); code != exitDone {
+			t.Errorf("%s: %d %q %q", command, code, out, errs)
+		}
 	}
 }

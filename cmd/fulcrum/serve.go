@@ -22,7 +22,7 @@ type serveCommand struct {
 // database that does not answer at the start is an error; later it is waited for.
 func (c *serveCommand) Run(t terminal) error {
 	collectLess()
-	opened, log, err := configure(t.ctx, c.Config, t.stderr)
+	opened, log, err := configure(t.ctx, c.Config, t.stderr, false)
 	if err == nil {
 		if err = opened.gateway.Listen(); err != nil {
 			err = errors.Join(problemsOf(opened.Config, c.Config, err), opened.Close())

@@ -65,6 +65,10 @@ func (c *commits) openJournal(ctx context.Context, cfg Config, resource string) 
 	if !ok {
 		return nil, &FieldError{"Journal", "this database keeps no positions of journals: leave it out"}
 	}
+	if cfg.Aside { // whoever serves has the journals; that positions can be kept is seen without
+		_, err := keeper.Applied(ctx, "")
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.Journal, 0o700); err != nil {
 		return nil, &FieldError{"Journal", err.Error()}
 	}

@@ -51,6 +51,9 @@ type Config struct {
 	// Fulcrum-Durability: journaled wait to be made. DB must be an initialised
 	// store.Keeper. Default empty: such changes are refused.
 	Journal string
+	// Aside leaves the Journal to the gateway that serves: for commands that run beside it
+	// or before it. Default false.
+	Aside bool
 
 	// Regions have policies of their own. Default none: Policy holds for everybody.
 	Regions []region.Region
