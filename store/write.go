@@ -58,6 +58,8 @@ type Once struct {
 	Scope string            // who asks, of what, and how: keys of different scopes are different
 	Key   string            // the caller's own
 	Body  [sha256.Size]byte // hash of all that the change says: another under the same key is ErrOnceReused
+
+	Again bool // a change that failed is tried again; only the answer to one that was made is kept
 }
 
 // OnceFor is how long a first answer is kept.
@@ -133,6 +135,7 @@ type DeadLetter struct {
 	ID       int64
 	At       time.Time
 	Resource string
+	Scope    string // of who asked for it
 	Change   Change // without Once
 	Error    string // why it could not be made
 }

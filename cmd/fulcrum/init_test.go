@@ -47,8 +47,8 @@ func TestDeadLetterCommands(t *testing.T) {
 	}
 	defer db.Close()
 	for _, body := range []string{`{"name":"Eve"}`, `{"name":null}`, `{"name":"x"}`} {
-		_, err := db.ExecContext(t.Context(), `insert into fulcrum_dead_letters (at, resource, op, key, body, if_version, if_absent, error)
-			values (1767323045000, 'users', 0, '7', ?, '', 0, 'why')`, []byte(body))
+		_, err := db.ExecContext(t.Context(), `insert into fulcrum_dead_letters (at, resource, scope, op, key, body, if_version, if_absent, error)
+			values (1767323045000, 'users', '', 0, '7', ?, '', 0, 'why')`, []byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -62,13 +63,11 @@ func (g *Gateway) Replay(ctx context.Context, id int64) error {
 		return fmt.Errorf("gateway: dead letter %d is of resource %q, which cannot be written", id, letter.Resource)
 	}
 	change := letter.Change
-	// A replay that failed may be tried again after the cause is gone: its answer must
-	// not be that of the first try.
-	change.Once = &store.Once{Scope: "dead letter", Key: strconv.FormatInt(id, 10) + " " + strconv.FormatInt(time.Now().UnixNano(), 36)}
+	change.Once = &store.Once{Scope: "dead letter", Key: fmt.Sprintf("%d %d", id, letter.At.UnixNano()), Again: true}
 	if change, err = res.writable.ParseChange(change); err != nil {
 		return err
 	}
-	if _, err := res.write.Write(ctx, change); err != nil {
+	if _, err := res.write.Write(fulcrum.WithScope(ctx, letter.Scope), change); err != nil {
 		return err
 	}
 	_, err = k.Discard(ctx, []int64{id})

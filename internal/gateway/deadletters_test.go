@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/store"
+	"github.com/fulcrum-data/fulcrum/store/sqlite"
 )
 
 // bury has a change fail that came from a journal.
@@ -61,6 +63,38 @@ func TestDeadLetters(t *testing.T) {
 	if text := list(); strings.Count(text, `"op"`) != 1 || !strings.Contains(text, `"id":3`) {
 		t.Errorf("left %s", text)
 	}
+}
+
+// forgetful cannot take dead letters away.
+type forgetful struct{ *sqlite.DB }
+
+func (forgetful) Discard(context.Context, []int64) (int, error) {
+	return 0, store.ErrUnavailable
+}
+
+// A replay whose letter stays, or that two ask for at once, does not make the change twice.
+func TestReplayOnce(t *testing.T) {
+	cfg := writableConfig(t)
+	db := cfg.DB.(*sqlite.DB)
+	cfg.DB = forgetful{db}
+	if err := db.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g := newGateway(t, cfg)
+	t.Cleanup(func() { _ = g.Shutdown(context.Background()) })
+	bury(t, g, 1, store.Change{Op: store.Patch, Key: "7", Body: []byte(`{"name":"x"}`)})
+	if err := g.Replay(t.Context(), 1); !errors.Is(err, fulcrum.ErrNotFound) {
+		t.Errorf("too early: %v", err)
+	}
+	steps(t, g.Data(), []step{{"make the row", "PUT", "/v1/users/7", `{"name":"y","email":null}`, nil, 201, "", nil}})
+	for range 3 {
+		if err := g.Replay(t.Context(), 1); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("the letter stays: %v", err)
+		}
+	}
+	steps(t, g.Data(), []step{
+		{"made once", "GET", "/v1/users/7", "", nil, 200, `{"id":7,"name":"x","email":null,"version":2}`, nil},
+	})
 }
 
 // What is written shows in the statistics and in the metrics.

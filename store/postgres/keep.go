@@ -35,6 +35,7 @@ create table if not exists fulcrum_dead_letters (
   id bigint generated always as identity primary key,
   at timestamptz not null default now(),
   resource text not null,
+  scope text not null,   -- of who asked for it
   op smallint not null,  -- 0 put, 1 patch, 2 delete, 3 insert
   key text not null,
   body text,
@@ -92,7 +93,7 @@ func (db *DB) Applied(ctx context.Context, journal string) (map[int]int64, error
 func (db *DB) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
 	var all []store.DeadLetter
 	err := db.run(ctx, func(ctx context.Context, c *pgx.Conn) (err error) {
-		rows, _ := c.Query(ctx, `select id, at, resource, op, key, body, if_version, if_absent, error
+		rows, _ := c.Query(ctx, `select id, at, resource, scope, op, key, body, if_version, if_absent, error
 			from fulcrum_dead_letters where id > $1 order by id limit $2`, after, limit)
 		all, err = pgx.CollectRows(rows, deadLetter)
 		return err
@@ -103,7 +104,7 @@ func (db *DB) DeadLetters(ctx context.Context, after int64, limit int) ([]store.
 func deadLetter(row pgx.CollectableRow) (d store.DeadLetter, err error) {
 	var op int16
 	var body *string
-	err = row.Scan(&d.ID, &d.At, &d.Resource, &op, &d.Change.Key, &body, &d.Change.IfVersion, &d.Change.IfAbsent, &d.Error)
+	err = row.Scan(&d.ID, &d.At, &d.Resource, &d.Scope, &op, &d.Change.Key, &body, &d.Change.IfVersion, &d.Change.IfAbsent, &d.Error)
 	d.Change.Op = store.Op(op)
 	if body != nil {
 		d.Change.Body = []byte(*body)

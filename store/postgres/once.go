@@ -39,9 +39,9 @@ const (
 
 	positionSQL = `select "offset" from fulcrum_positions where journal = $1::text and shard = $2::integer`
 
-	burySQL = `insert into fulcrum_dead_letters (resource, op, key, body, if_version, if_absent, error)
-		select k.resource, k.op::smallint, k.key, nullif(k.body, ''), k.version, k.absent::boolean, k.error
-		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) as k(resource, op, key, body, version, absent, error)`
+	burySQL = `insert into fulcrum_dead_letters (resource, scope, op, key, body, if_version, if_absent, error)
+		select k.resource, k.scope, k.op::smallint, k.key, nullif(k.body, ''), k.version, k.absent::boolean, k.error
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) as k(resource, scope, op, key, body, version, absent, error)`
 )
 
 // A claim is one idempotency key of a commit, with the changes that came under it.
@@ -62,7 +62,7 @@ func (j *job) claims() []claim {
 		if c.Once == nil {
 			continue
 		}
-		n := name{c.Once.Scope, c.Once.Key}
+		n := name{storable(c.Once.Scope), storable(c.Once.Key)} // what differs must differ in the table too
 		at, ok := places[n]
 		if !ok {
 			at = len(all)
@@ -154,6 +154,7 @@ func (j *job) keepAnswers(f *flight, claims []claim) error {
 		}
 		written, err := j.result(fresh[0])
 		answer, lasting := store.EncodeAnswer(written, err)
+		lasting = lasting && (err == nil || !c.once.Again)
 		if lasting {
 			kept, answers = append(kept, c), append(answers, string(answer))
 		} else {
@@ -218,14 +219,14 @@ func (j *job) askPosition(f *flight, applied *bool) {
 
 // bury sends the changes that could not be made to the dead letters.
 func (j *job) bury(f *flight) {
-	columns := make([][]string, 7)
+	columns := make([][]string, 8)
 	for i, c := range j.c.Items() {
 		_, err := j.result(i)
 		if err == nil {
 			continue
 		}
 		for n, text := range []string{
-			j.w.resource.Name, strconv.Itoa(int(c.Op)), string(c.Key), string(c.Body), c.IfVersion, strconv.FormatBool(c.IfAbsent), err.Error(),
+			j.w.resource.Name, fulcrum.ScopeFrom(f.ctx), strconv.Itoa(int(c.Op)), string(c.Key), string(c.Body), c.IfVersion, strconv.FormatBool(c.IfAbsent), err.Error(),
 		} {
 			columns[n] = append(columns[n], text)
 		}

@@ -87,8 +87,8 @@ func TestEverythingInOneCommit(t *testing.T) {
 		}
 	}
 	letters, err := db.DeadLetters(t.Context(), 0, 100)
-	if err != nil || len(letters) < 4 {
-		t.Errorf("%d dead letters, %v", len(letters), err)
+	if err != nil || len(letters) < 4 || letters[0].Scope != "a" {
+		t.Errorf("%d dead letters, %v; want 4 or more of scope a", len(letters), err)
 	}
 	if applied, err := db.Applied(t.Context(), "j"); err != nil || applied[1] != 100 {
 		t.Errorf("applied %v, %v", applied, err)
@@ -98,6 +98,35 @@ func TestEverythingInOneCommit(t *testing.T) {
 	}
 	if fate, err := w.Resolve(t.Context(), c.ID()); fate != fulcrum.FateCommitted || err != nil {
 		t.Errorf("fate %d, %v", fate, err)
+	}
+}
+
+// Idempotency keys that a text cannot hold may be the same to the database: their
+// changes fail alone. What is to be tried again after a failure is.
+func TestKeysOfOnce(t *testing.T) {
+	dsn, plain := schema(t)
+	exec(t, plain, "create table r (id bigint primary key, n bigint)")
+	db := open(t, postgres.Config{DSN: dsn})
+	if err := db.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := openWritable(t, db, store.Resource{Table: "r", Columns: []string{"n"}})
+	c := apply(t, w, put("1", `{"n":1}`), once("\xff", "2", put("2", `{"n":1}`)), once("\xfe", "3", put("3", `{"n":1}`)))
+	for i, want := range []error{nil, nil, store.ErrOnceReused} {
+		if _, err := c.Result(i); !errors.Is(err, want) {
+			t.Errorf("change %d: %v, want %v", i, err, want)
+		}
+	}
+	again := once("again", "4", store.Change{Op: store.Patch, Key: "4", Body: []byte(`{"n":2}`)})
+	again.Once.Again = true
+	for round, want := range []error{fulcrum.ErrNotFound, fulcrum.ErrNotFound, nil, nil} {
+		if round == 2 {
+			exec(t, plain, "insert into r values (4, 1)")
+		}
+		written, err := apply(t, w, again).Result(0)
+		if !errors.Is(err, want) || written.Replayed != (round == 3) {
+			t.Errorf("round %d: %v, want %v; replayed %t", round, err, want, written.Replayed)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ create table if not exists fulcrum_dead_letters (
   id integer primary key autoincrement,
   at integer not null,
   resource text not null,
+  scope text not null,     -- of who asked for it
   op integer not null,     -- 0 put, 1 patch, 2 delete, 3 insert
   key text not null,
   body blob,
@@ -128,7 +129,7 @@ func (w *writable) once(conn *conn, c store.Change, carefully bool) (store.Writt
 	}
 	written, err := w.careful(conn, &c, e, carefully)
 	text, lasting := store.EncodeAnswer(written, err)
-	if !lasting {
+	if !lasting || err != nil && c.Once.Again {
 		return written, err
 	}
 	kept := conn.own("insert or replace into fulcrum_once (scope, key, body, answer, at) values (?, ?, ?, ?, ?)",
@@ -178,8 +179,8 @@ func (c *conn) bury(resource string, change store.Change, why error) error {
 	if change.Body != nil {
 		body = change.Body
 	}
-	err := c.own("insert into fulcrum_dead_letters (at, resource, op, key, body, if_version, if_absent, error) values (?, ?, ?, ?, ?, ?, ?, ?)",
-		[]any{time.Now().UnixMilli(), resource, int64(change.Op), string(change.Key), body, change.IfVersion, absent, why.Error()}, nothing)
+	err := c.own("insert into fulcrum_dead_letters (at, resource, scope, op, key, body, if_version, if_absent, error) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		[]any{time.Now().UnixMilli(), resource, fulcrum.ScopeFrom(c.ctx), int64(change.Op), string(change.Key), body, change.IfVersion, absent, why.Error()}, nothing)
 	return ownTable(resource, err)
 }
 
@@ -187,9 +188,9 @@ func (c *conn) bury(resource string, change store.Change, why error) error {
 func (db *DB) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
 	var all []store.DeadLetter
 	err := db.with(ctx, func(c *conn) error {
-		return c.own("select id, at, resource, op, key, body, if_version, if_absent, error from fulcrum_dead_letters where id > ? order by id limit ?",
+		return c.own("select id, at, resource, op, key, body, if_version, if_absent, error, scope from fulcrum_dead_letters where id > ? order by id limit ?",
 			[]any{after, limit}, func(s *stmt) {
-				d := store.DeadLetter{ID: s.int(0), At: time.UnixMilli(s.int(1)), Resource: string(s.text(2)), Error: string(s.text(8))}
+				d := store.DeadLetter{ID: s.int(0), At: time.UnixMilli(s.int(1)), Resource: string(s.text(2)), Scope: string(s.text(9)), Error: string(s.text(8))}
 				d.Change = store.Change{Op: store.Op(s.int(3)), Key: store.Key(s.text(4)), IfVersion: string(s.text(6)), IfAbsent: s.int(7) != 0}
 				if s.class(5) != classNull {
 					d.Change.Body = append([]byte{}, s.blob(5)...)
