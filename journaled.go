@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,9 @@ type Journal interface {
 	// Append returns once the record would outlive a loss of power. An error says that it
 	// is not there, unless it is ErrAmbiguous. Offsets of a shard rise, and never come again.
 	Append(ctx context.Context, scope, key string, data []byte) (JournalRecord, error)
+	// Tell has f called with each record that was appended, before its Append returns and
+	// also if the caller of that has left. It is called once, before the first Append.
+	Tell(f func(JournalRecord))
 	// Read returns at most limit records of a shard behind an offset, in their order.
 	Read(ctx context.Context, shard int, after int64, limit int) ([]JournalRecord, error)
 	// Trim says that a shard's records up to an offset may be forgotten.
@@ -95,6 +99,7 @@ func (w *Writer[T, R]) openJournal(cfg Journaling[T]) error {
 		j.shards = append(j.shards, s)
 	}
 	w.journal = j
+	cfg.Journal.Tell(w.appended)
 	for i := range j.shards {
 		w.applySoon(i)
 	}
@@ -138,14 +143,17 @@ func (w *Writer[T, R]) writeJournaled(ctx context.Context, item T, req request) 
 	if err != nil {
 		return Receipt[R]{}, fmt.Errorf("fulcrum: writer %q: Encode: %w", w.cfg.Name, err)
 	}
-	place := lineKey{req.scope, w.cfg.OrderBy(item)}
-	r, err := j.Journal.Append(ctx, place.scope, place.key, data)
+	r, err := j.Journal.Append(ctx, req.scope, w.cfg.OrderBy(item), data)
 	if err != nil {
 		return Receipt[R]{}, err
 	}
-	j.shards[r.Shard].note(place, r.Offset)
-	w.applySoon(r.Shard)
 	return Receipt[R]{Durability: DurabilityJournaled, Token: journalToken(j.Journal.Name(), r)}, nil
+}
+
+// appended sees to it that a record is applied.
+func (w *Writer[T, R]) appended(r JournalRecord) {
+	w.journal.shards[r.Shard].note(lineKey{r.Scope, r.Key}, r.Offset)
+	w.applySoon(r.Shard)
 }
 
 // note remembers a record that was appended.
@@ -180,17 +188,22 @@ func (w *Writer[T, R]) Await(ctx context.Context, t Token) error {
 	if err != nil || bad != nil || i < 0 || i >= len(w.journal.shards) {
 		return wrong
 	}
-	return w.journal.shards[i].await(ctx, offset)
+	return w.journal.await(ctx, i, offset)
 }
 
-// await waits until an offset is applied.
-func (s *shard) await(ctx context.Context, offset int64) error {
+// await waits until an offset of a shard is applied. It is ErrClosed if that is left to
+// the next start.
+func (j *journaled[T]) await(ctx context.Context, i int, offset int64) error {
+	s := j.shards[i]
 	for {
 		s.mu.Lock()
-		applied, moved := s.applied, s.moved
+		applied, moved, stopped := s.applied, s.moved, s.stopped && !s.running
 		s.mu.Unlock()
-		if applied >= offset {
+		switch {
+		case applied >= offset:
 			return nil
+		case stopped:
+			return ErrClosed
 		}
 		select {
 		case <-moved:
@@ -206,14 +219,14 @@ func (w *Writer[T, R]) behindJournal(ctx context.Context, place lineKey) error {
 	if w.journal == nil || !w.lines.ordered {
 		return nil
 	}
-	for _, s := range w.journal.shards { // the journal knows which; there are few
+	for i, s := range w.journal.shards { // the journal knows which; there are few
 		s.mu.Lock()
 		offset := s.pending[place]
 		s.mu.Unlock()
 		if offset == 0 { // or applied already: then there is no wait
 			continue
 		}
-		if err := s.await(ctx, offset); err != nil {
+		if err := w.journal.await(ctx, i, offset); err != nil {
 			return err
 		}
 	}
@@ -263,7 +276,9 @@ func (w *Writer[T, R]) lookAgain(i int) error {
 	defer cancel()
 	applied, err := w.journal.Applied(ctx, w.journal.Journal.Name())
 	if err == nil {
-		w.journal.shards[i].advance(applied[i])
+		s := w.journal.shards[i]
+		s.advance(applied[i])
+		s.forget()
 	}
 	return err
 }
@@ -273,7 +288,16 @@ func (s *shard) more(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = s.applied < s.appended && ctx.Err() == nil
+	if !s.running && s.stopped {
+		s.wake()
+	}
 	return s.running
+}
+
+// wake has those look again who wait for the shard. The lock is held.
+func (s *shard) wake() {
+	close(s.moved)
+	s.moved = make(chan struct{})
 }
 
 func (s *shard) suffer(err error) {
@@ -325,18 +349,20 @@ func distinct(records []JournalRecord, ordered bool) []JournalRecord {
 // before finish first; those that come meanwhile wait.
 func (w *Writer[T, R]) applyRecords(s *shard, records []JournalRecord, c *Commit[T, R]) error {
 	held := make([]*write[T, R], 0, len(records))
-	for i, r := range records {
-		p := &write[T, R]{item: c.items[i], place: lineKey{r.Scope, r.Key}, class: ClassBulk, turn: make(chan struct{}, 1), alone: true}
-		if !w.lines.insist(p) {
-			<-p.turn
-		}
-		held = append(held, p)
-	}
 	defer func() {
 		for _, p := range held {
 			w.lines.giveUp(p)
 		}
 	}()
+	for i, r := range records {
+		p := &write[T, R]{item: c.items[i], place: lineKey{r.Scope, r.Key}, class: ClassBulk, turn: make(chan struct{}, 1), alone: true}
+		if !w.lines.insist(p) {
+			if err := w.lines.wait(w.journal.ctx, p); err != nil {
+				return err
+			}
+		}
+		held = append(held, p)
+	}
 	if w.journal.ctx.Err() != nil {
 		return w.journal.ctx.Err()
 	}
@@ -368,33 +394,49 @@ func (s *shard) advance(applied int64, records ...JournalRecord) {
 		}
 	}
 	s.applied = applied
-	close(s.moved)
-	s.moved = make(chan struct{})
+	s.wake()
+}
+
+// forget drops the keys of what somebody else has applied.
+func (s *shard) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.pending, func(_ lineKey, offset int64) bool { return offset <= s.applied })
 }
 
 // flush waits until everything that the journal holds is applied.
 func (j *journaled[T]) flush(ctx context.Context) error {
-	for _, s := range j.shards {
+	for i, s := range j.shards {
 		s.mu.Lock()
 		appended := s.appended
 		s.mu.Unlock()
-		if err := s.await(ctx, appended); err != nil {
+		if err := j.await(ctx, i, appended); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end stops applying. What is left stays in the journal, and is applied after the next
-// start.
-func (j *journaled[T]) end() {
+// end stops applying, and waits until nobody does, or ctx ends. What is left stays in the
+// journal, and is applied after the next start.
+func (j *journaled[T]) end(ctx context.Context) {
 	for _, s := range j.shards {
 		s.mu.Lock()
-		s.stopped = true
+		if s.stopped = true; !s.running {
+			s.wake()
+		}
 		s.mu.Unlock()
 	}
 	j.stop()
-	j.done.Wait()
+	ended := make(chan struct{})
+	go func() {
+		j.done.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // backlog is how many offsets are not applied, and why, if something is in the way.

@@ -268,7 +268,7 @@ func (w *Writer[T, R]) Shutdown(ctx context.Context) error {
 		w.pumps.stop()
 	}
 	if w.journal != nil {
-		w.journal.end()
+		w.journal.end(ctx)
 	}
 	if ended := w.reader.Shutdown(ctx); ended != nil {
 		err = ended

@@ -51,6 +51,7 @@ type Journal struct {
 	db      *sql.DB     // one connection writes
 	readers *sql.DB
 	writer  *fulcrum.Writer[entry, fulcrum.JournalRecord]
+	tell    func(fulcrum.JournalRecord)
 	bytes   atomic.Int64
 	insert  *sql.Stmt
 	next    int64   // offset; only the one commit in flight uses it and the two below
@@ -94,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	cfg.Path = path
-	j := &Journal{cfg: cfg}
+	j := &Journal{cfg: cfg, tell: func(fulcrum.JournalRecord) {}}
 	if j.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -270,6 +271,11 @@ func (j *Journal) Append(ctx context.Context, scope, key string, data []byte) (f
 	return receipt.Result, err
 }
 
+// Tell has f called with each record that was appended, before its Append returns and also
+// if the caller of that has left. It must be quick. It is called once, before the first
+// Append.
+func (j *Journal) Tell(f func(fulcrum.JournalRecord)) { j.tell = f }
+
 // shardOf is where the records of a scope and key are. The hash is part of the layout.
 func (j *Journal) shardOf(scope, key string) int {
 	if j.cfg.Shards == 1 {
@@ -302,6 +308,11 @@ func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.J
 	}
 	j.next += int64(c.Len())
 	j.bytes.Add(grown)
+	for i, e := range c.Items() {
+		r, _ := c.Result(i)
+		r.Scope, r.Key = e.scope, e.key
+		j.tell(r)
+	}
 	return nil
 }
 
