@@ -29,6 +29,11 @@ func (x *exchange) batchGet(name string) {
 	}
 	asked := x.parse(named)
 	ctx := x.begin()
+	if p := x.awaitToken(ctx); p.kind != nil {
+		ctx.end()
+		x.fail(p)
+		return
+	}
 	rows, err := x.reader.GetMany(ctx, asked.keys, options[x.class])
 	ctx.end()
 	if p := asked.sort(x, rows, err); p.kind != nil {

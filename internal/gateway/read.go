@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -160,21 +162,23 @@ func (x *exchange) row(name, path string) {
 	x.send(http.StatusOK, rowType, row)
 }
 
-// awaitToken waits for the moment that Fulcrum-After names: what a journal holds up to
+// awaitToken waits for the moments that Fulcrum-After names: what a journal holds up to
 // there is committed then, and whoever reads sees it.
 func (x *exchange) awaitToken(ctx context.Context) problem {
-	v := x.r.Header["Fulcrum-After"]
-	if len(v) == 0 || x.res.write == nil {
+	if x.res.write == nil {
 		return problem{}
 	}
-	err := x.res.write.Await(ctx, fulcrum.Token(v[0]))
-	switch {
-	case err == nil:
-		return problem{}
-	case ctx.Err() != nil:
-		return x.report(ctx.Err())
+	for _, token := range x.r.Header["Fulcrum-After"] {
+		err := x.res.write.Await(ctx, fulcrum.Token(token))
+		switch {
+		case err == nil:
+		case ctx.Err() != nil, errors.Is(err, fulcrum.ErrClosed):
+			return x.report(cmp.Or(ctx.Err(), err))
+		default:
+			return badHeader.because("Fulcrum-After %q: want what Fulcrum-Token said", shorten(token))
+		}
 	}
-	return badHeader.because("Fulcrum-After %q: want what Fulcrum-Token said", shorten(v[0]))
+	return problem{}
 }
 
 // pathKey makes a key of the segments of a path.

@@ -319,6 +319,8 @@ func TestJournaledChanges(t *testing.T) {
 		}
 		steps(t, g.Data(), []step{
 			{"another's token", "GET", "/v1/users/7", "", []string{"Fulcrum-After", "journal:x:0:1"}, 400, "bad_header", nil},
+			{"another's token besides", "GET", "/v1/users/7", "", []string{"Fulcrum-After", token, "Fulcrum-After", "journal:x:0:1"}, 400, "bad_header", nil},
+			{"another's token, many rows", "POST", "/v1/users:batchGet", `{"keys":[7]}`, []string{"Fulcrum-After", "journal:x:0:1"}, 400, "bad_header", nil},
 			{"a token of what is committed", "GET", "/v1/users/7", "", []string{"Fulcrum-After", "sqlite-1-2"}, 200, strings.TrimSpace(a.text), nil},
 			{"journaled", "PATCH", "/v1/users/7", `{"email":"seven"}`, journaled, 202, "", nil},
 			{"committed, behind it", "PATCH", "/v1/users/7", `{"email":null}`, []string{"Prefer", "return=representation"}, 200, fmt.Sprintf(`{"id":7,"name":"%d 19","email":null,"version":%d}`, round, 23*round+22), nil},
