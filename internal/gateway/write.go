@@ -52,6 +52,9 @@ func (x *exchange) insert(name string) {
 // write reads the rest of a change and has it made.
 func (x *exchange) write(c store.Change) {
 	how, p := x.conditions(&c)
+	if p.kind == nil && c.Return && !x.authorize(readGrant, x.res.name) {
+		return
+	}
 	if p.kind == nil && c.Op != store.Delete {
 		var body []byte
 		body, p = x.readBody()

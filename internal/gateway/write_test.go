@@ -222,6 +222,7 @@ func TestWhoMayWrite(t *testing.T) {
 	steps(t, g.Data(), []step{
 		{"reader writes", "PATCH", "/v1/users/1", `{"name":"x"}`, reader, 403, "forbidden: does not allow users:write", nil},
 		{"writer reads", "GET", "/v1/users/1", "", writer, 403, "forbidden: does not allow users:read", nil},
+		{"writer reads what it writes", "PATCH", "/v1/users/1", `{"name":"x"}`, append([]string{"Prefer", "return=representation"}, writer...), 403, "forbidden: does not allow users:read", nil},
 		{"writer follows", "GET", "/v1/users/1/events", "", writer, 403, "forbidden", nil},
 		{"writer writes elsewhere", "POST", "/v1/logs", "{}", writer, 403, "forbidden: logs:write", nil},
 		{"writer writes", "PATCH", "/v1/users/1", `{"name":"x"}`, writer, 204, "", nil},
