@@ -72,7 +72,7 @@ func TestProblems(t *testing.T) {
 		{"hash of nothing", "tokens: [{name: a, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, allow: ['*:read']}]", "f:3:28: tokens[0].sha256: is the hash of nothing: the token was empty when it was made"},
 		{"grant to nothing", token("x", hashA, "user:read"), `f:3:102: tokens[0].allow[0]: there is no resource "user:read"; did you mean users?`},
 		{"grant to write", token("x", hashA, "users:write"), `f:3:102: tokens[0].allow[0]: users is not writable: say writable: true there, or take the grant back`},
-		{"odd grant", token("x", hashA, "users"), `f:3:102: tokens[0].allow[0]: "users": want RESOURCE:read, RESOURCE:write, "*:read" or "*:write"`},
+		{"odd grant", token("x", hashA, "users"), `f:3:102: tokens[0].allow[0]: "users": want RESOURCE:read, RESOURCE:write, "*:read", "*:write" or admin`},
 		{"scope without effect", "tokens: [{name: a, sha256: " + hashA + ", allow: ['*:read'], scope: t}]", "f:3:10: tokens.a: its scope has no effect: add scope: {setting: app.tenant, from: token}, or leave it out"},
 		{"scope of SQLite", "scope: {setting: app.tenant}", "f:3:1: scope: SQLite has no row-level security: leave it out\nf:3:1: scope: comes from tokens, and there are none"},
 		{"scope's setting", "scope: {setting: tenant, from: header}", "f:3:1: scope: SQLite has no row-level security: leave it out\nf:3:1: scope: comes from tokens, and there are none\n" +

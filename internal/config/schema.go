@@ -222,7 +222,7 @@ func readHash(v value, to *[32]byte) {
 
 // readAllow reads grants. Their resources are looked up when all are known.
 func (c *Config) readAllow(to *[]string) func(value) {
-	const want = `RESOURCE:read, RESOURCE:write, "*:read" or "*:write"`
+	const want = `RESOURCE:read, RESOURCE:write, "*:read", "*:write" or admin`
 	return func(v value) {
 		v.each("grants such as users:read", func(v value) {
 			s, ok := v.text(want)
@@ -230,6 +230,10 @@ func (c *Config) readAllow(to *[]string) func(value) {
 				return
 			}
 			name, operation, _ := strings.Cut(s, ":")
+			if s == "admin" {
+				*to = append(*to, s)
+				return
+			}
 			if name == "" || operation != "read" && operation != "write" {
 				v.wrong("%s: want %s", v.shown(), want)
 			}

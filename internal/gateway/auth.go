@@ -13,7 +13,7 @@ type Token struct {
 	Name   string            // for logs
 	SHA256 [sha256.Size]byte // of what follows Bearer in its Authorization
 	Scope  string            // of its requests, such as its tenant; empty: none
-	Allow  []string          // "users:read", "users:write"; "*:read" for every resource
+	Allow  []string          // "users:read", "users:write", "*:read" for every resource, AdminGrant
 }
 
 // principal is a token as it is looked at in each request.
@@ -30,7 +30,12 @@ func (p *principal) may(operation, resource string) bool {
 type guard struct {
 	hashes     [][sha256.Size]byte
 	principals []principal
+	acting     bool // a token has AdminGrant
 }
+
+// AdminGrant allows what changes something on the admin listener: to set the mode, to
+// settle dead letters. As soon as one token has it, nobody may do so without.
+const AdminGrant = "admin"
 
 // What a grant allows to do with its resource.
 const (
@@ -47,10 +52,14 @@ func newGuard(cfg Config) (guard, error) {
 			return g, &FieldError{"Tokens", fmt.Sprintf("%s is there twice: one token, one client", t.Name)}
 		}
 		for _, grant := range t.Allow {
+			if grant == AdminGrant {
+				p.grants[grant], g.acting = true, true
+				continue
+			}
 			name, read := strings.CutSuffix(grant, readGrant)
 			name, write := strings.CutSuffix(name, writeGrant)
 			if read == write || name != "*" && !cfg.serves(name) {
-				return g, &FieldError{"Tokens", fmt.Sprintf(`%s: Allow: %q: want RESOURCE:read or RESOURCE:write of a resource that there is, *:read or *:write`, t.Name, grant)}
+				return g, &FieldError{"Tokens", fmt.Sprintf(`%s: Allow: %q: want RESOURCE:read or RESOURCE:write of a resource that there is, *:read, *:write or admin`, t.Name, grant)}
 			}
 			p.grants[grant] = true
 		}
@@ -129,6 +138,21 @@ func (x *exchange) authorize(operation, resource string) bool {
 		return true
 	}
 	x.refuse(challengeMore, forbidden.because("the token of %s does not allow %s%s", x.who.name, resource, operation))
+	return false
+}
+
+// mayAct refuses who may not change anything on the admin listener.
+func (x *exchange) mayAct() bool {
+	if !x.live.guard.acting {
+		return true
+	}
+	if !x.authenticate() {
+		return false
+	}
+	if x.who.grants[AdminGrant] {
+		return true
+	}
+	x.refuse(challengeMore, forbidden.because("the token of %s does not allow %s", x.who.name, AdminGrant))
 	return false
 }
 

@@ -107,7 +107,7 @@ func (g *Gateway) deadLetterPage() http.Handler {
 			x.fail(badPath.because("want %s/ID with a number", deadLetterPath))
 			return
 		}
-		if !x.allow(http.MethodPost, http.MethodDelete) {
+		if !x.allow(http.MethodPost, http.MethodDelete) || !x.mayAct() {
 			return
 		}
 		if x.r.Header.Get("Content-Type") != "application/json" { // no form of a strange page can send that

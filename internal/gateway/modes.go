@@ -53,6 +53,9 @@ func (g *Gateway) modePage() http.Handler {
 			return
 		}
 		x.w.Header()["Cache-Control"] = noStore
+		if acts := x.r.Method == http.MethodPut || x.r.Method == http.MethodDelete; acts && !x.mayAct() {
+			return
+		}
 		switch x.r.Method {
 		case http.MethodPut:
 			if p := x.override(); p.kind != nil {

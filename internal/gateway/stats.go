@@ -18,6 +18,22 @@ type statsJSON struct {
 	Commits   *backendJSON            `json:"commits,omitempty"` // how the database is written
 	Writes    map[string]writesJSON   `json:"writes,omitempty"`  // by resource
 	Config    reloadsJSON             `json:"configuration"`
+	Offers    []string                `json:"offers"` // what else the admin listener has, by path
+}
+
+// offers are the pages that only some gateways have.
+func (g *Gateway) offers() []string {
+	all := []string{}
+	if g.cfg.Journal != "" {
+		all = append(all, deadLetterPath)
+	}
+	if g.people != nil {
+		all = append(all, "/api/v1/experience")
+	}
+	if g.tap != nil {
+		all = append(all, "/api/v1/usage")
+	}
+	return all
 }
 
 // reloadsJSON counts the configurations that came while the gateway ran.
@@ -131,6 +147,7 @@ func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 	s := statsJSON{
 		Version: g.cfg.Version, Uptime: up.Seconds(), Draining: g.draining.Load(),
 		Backend: backendOf(g.backend.Stats(), up), Resources: make(map[string]resourceJSON),
+		Offers: g.offers(),
 		Config: reloadsJSON{Reloads: g.monitor.counts[countedReloads].Load(), Refused: g.monitor.counts[countedRefusedReloads].Load()},
 	}
 	s.Commits, s.Writes = g.commits.stats(up)

@@ -4,6 +4,7 @@ import { History, busiest, modelled } from './figures.js';
 import { count, lasting, time } from './advice.js';
 import { Charts } from './charts.js';
 import { actions } from './pin.js';
+import { panels } from './panels.js';
 import * as view from './view.js';
 
 const { $, put } = view;
@@ -83,6 +84,7 @@ function onStats(s) {
   }
   uptime = s.uptime_seconds;
   stats = s;
+  offer(s.offers ?? []);
   history.push(s, Date.now() / 1000);
   const m = s.backend.modes, key = JSON.stringify([Object.entries(m.changes_total).sort(), s.configuration]);
   if (key !== known) refresh(key);
@@ -111,6 +113,7 @@ function theme() {
 }
 
 theme();
+const offer = panels();
 actions((modes) => { stats.backend.modes = modes; soon(); });
 $('resource').addEventListener('change', (e) => { chosen = e.target.value; soon(); });
 document.addEventListener('visibilitychange', soon);
