@@ -38,6 +38,8 @@ type analyzeCommand struct {
 	Cores int           `help:"Cores of the database." default:"2"`
 	Times float64       `help:"How many times the load: what would be advised if there were ten times as much?" default:"1"`
 
+	Experience string `help:"The admin listener of a gateway that was told what people feel: the SLO that is advised then counts it. Default: that of --live." placeholder:"URL"`
+
 	JSON bool   `help:"Print the report as JSON and nothing else." name:"json"`
 	HTML string `help:"Write a page with plots, which needs nothing else." placeholder:"FILE" name:"html"`
 
@@ -94,6 +96,9 @@ func (c *analyzeCommand) Run(t terminal) error {
 	watch.end()
 	if err != nil {
 		return fmt.Errorf("analyze: %w", err)
+	}
+	if err := c.feel(t.ctx, a); err != nil {
+		return fmt.Errorf("analyze: --experience: %w", err)
 	}
 	report := reportOf(a, all)
 	if c.HTML != "" {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
+	"github.com/fulcrum-data/fulcrum/internal/usage"
 )
 
 // experienceCommand is fulcrum experience.
@@ -22,29 +25,9 @@ type experienceCommand struct {
 
 // Run asks a gateway what people feel, and prints it.
 func (c *experienceCommand) Run(t terminal) error {
-	u, err := url.Parse(c.Admin)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("experience: --admin %q: want an address such as http://127.0.0.1:8081", c.Admin)
-	}
-	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, strings.TrimSuffix(c.Admin, "/")+"/api/v1/experience", nil)
+	body, err := askExperience(t.ctx, c.Admin)
 	if err != nil {
-		return fmt.Errorf("experience: %w", err)
-	}
-	client := &http.Client{Timeout: 30 * time.Second}
-	res, err := client.Do(r)
-	if err != nil {
-		return fmt.Errorf("experience: %w; --admin says where the admin listener is", err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("experience: %w", err)
-	}
-	if res.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("experience: %s does not ask what people feel: write experience: {} in its configuration", c.Admin)
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("experience: %s answered %s", c.Admin, res.Status)
+		return fmt.Errorf("experience: --admin: %w", err)
 	}
 	if c.JSON {
 		_, err = t.stdout.Write(body)
@@ -55,6 +38,62 @@ func (c *experienceCommand) Run(t terminal) error {
 		return fmt.Errorf("experience: %s is no gateway: %w", c.Admin, err)
 	}
 	return printExperience(t.stdout, e)
+}
+
+// errNotFelt says that a gateway is not told what people feel.
+var errNotFelt = errors.New("it does not ask what people feel: write experience: {} in its configuration")
+
+// askExperience asks a gateway's admin listener what people feel.
+func askExperience(ctx context.Context, admin string) ([]byte, error) {
+	u, err := url.Parse(admin)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q: want the address of an admin listener, such as http://127.0.0.1:8081", admin)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/api/v1/experience", nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Timeout: 30 * time.Second}
+	res, err := client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w; is that the admin listener?", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%s: %w", admin, errNotFelt)
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s", admin, res.Status)
+	}
+	return body, nil
+}
+
+// feel tells an analysis what people were seen to put up with.
+func (c *analyzeCommand) feel(ctx context.Context, a *usage.Analyzer) error {
+	admin := c.Experience
+	if admin == "" {
+		admin = strings.TrimSuffix(c.Live, usageStream)
+	}
+	if admin == "" {
+		return nil
+	}
+	body, err := askExperience(ctx, admin)
+	if c.Experience == "" && err != nil { // nobody has asked for it
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var e gateway.Experience
+	if err := json.Unmarshal(body, &e); err != nil {
+		return fmt.Errorf("%s is no gateway: %w", admin, err)
+	}
+	a.Feel(e.Felt())
+	return nil
 }
 
 func printExperience(out io.Writer, e gateway.Experience) error {

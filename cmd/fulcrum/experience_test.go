@@ -25,7 +25,7 @@ func told(t *testing.T, visits int) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	c := gateway.Config{DB: db, Experience: &beacon.Config{}}
+	c := gateway.Config{DB: db, Experience: &beacon.Config{Rate: 1e6}}
 	c.Resources = append(c.Resources, usersResource)
 	g, err := gateway.New(t.Context(), c)
 	if err != nil {
@@ -37,7 +37,7 @@ func told(t *testing.T, visits int) string {
 			conversion = `,"conversion":{"name":"checkout","value":1}`
 		}
 		id := fmt.Sprintf("00000000-0000-4000-8000-%012x", i)
-		body := fmt.Sprintf(`{"id":%q,"view":%q,"session":%q,"region":"europe","vitals":{"TTFB":0.2,"CLS":0.01},"wait":%d,"satisfaction":4%s}`, id, id, id, 1+i%5, conversion)
+		body := fmt.Sprintf(`{"id":%q,"view":%q,"session":%q,"region":"europe","vitals":{"TTFB":0.2,"CLS":0.01},"wait":%d,"satisfaction":4,"answer":{"lane":"normal","seconds":%[4]d}%[5]s}`, id, id, id, 1+i%5, conversion)
 		r := httptest.NewRequest(http.MethodPost, "http://shop.test/v1/experience", strings.NewReader(body))
 		r.Header.Set("Origin", "http://shop.test")
 		w := httptest.NewRecorder()
@@ -82,8 +82,8 @@ func TestExperienceErrors(t *testing.T) {
 		return s.URL
 	}
 	for admin, want := range map[string]string{
-		"localhost":              "want an address such as",
-		"http://127.0.0.1:1":     "--admin says where",
+		"localhost":              "want the address of an admin listener",
+		"http://127.0.0.1:1":     "--admin: ",
 		answering(404, ""):       "experience: {} in its configuration",
 		answering(500, ""):       "answered 500",
 		answering(200, "<html>"): "is no gateway",
@@ -125,6 +125,34 @@ func TestExperienceKeep(t *testing.T) {
 		}
 		if err := opened.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// An analysis counts what people were seen to put up with.
+func TestAnalyzeCountsExperience(t *testing.T) {
+	admin := told(t, 3000)
+	log := t.TempDir() + "/access.log"
+	var text strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&text, `{"time":"2026-01-01T00:00:%02d.%03dZ","path":"/v1/users/%d","status":200,"seconds":4.5}`+"\n", i/50%60, i%50*20, i)
+	}
+	if err := os.WriteFile(log, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{log, "--format", "json"}, "", exitDone},
+		{[]string{log, "--format", "json", "--experience", admin}, "# slo: {p99: 3s}", exitDone},
+		{[]string{log, "--format", "json", "--experience", "localhost"}, "--experience: ", exitFailed},
+		{[]string{log, "--format", "json", "--experience", "http://127.0.0.1:1"}, "is that the admin listener?", exitFailed},
+	} {
+		code, stdout, stderr := try(t.Context(), append([]string{"analyze"}, c.args...)...)
+		if code != c.code || !strings.Contains(stdout+stderr, c.want) || c.want == "" && strings.Contains(stdout, "slo:") {
+			t.Errorf("%v: code %d\n%s%s", c.args, code, stdout, stderr)
 		}
 	}
 }

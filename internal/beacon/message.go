@@ -153,6 +153,7 @@ func (m *message) visit() experience.Visit {
 	}
 	if m.Answer != nil {
 		v.Lane, v.Mode, v.Batch = m.Answer.Lane, m.Answer.Mode, m.Answer.Batch
+		v.Answer = time.Duration(m.Answer.Seconds * float64(time.Second))
 	}
 	return v
 }

@@ -15,6 +15,7 @@ type Visit struct {
 	Batch                      int    // requests that shared the slowest answer's query; 0: unknown
 	Vitals                     [Vitals]float64
 	Wait                       time.Duration // until the page was usable, or was left
+	Answer                     time.Duration // of that, its slowest answer; 0: unknown
 	Satisfaction               int           // 1 to 5; 0: nobody was asked or answered
 	Converted                  bool
 }
@@ -60,7 +61,8 @@ type Report struct {
 	Buckets      []Bucket
 	Conversions  Effect
 	Satisfaction Effect
-	Survivors    Bounds // of conversions; without Started, nobody is missing
+	Survivors    Bounds    // of conversions; without Started, nobody is missing
+	Bearable     *Bearable // nil: nobody is seen to turn away
 }
 
 // ErrNoVisits says that there is nothing to analyse.
@@ -89,6 +91,7 @@ func Analyse(visits []Visit, c Config) (*Report, error) {
 	r.Conversions = effectOf(converted, r.Buckets, func(b Bucket) Share { return b.Conversions })
 	r.Satisfaction = effectOf(pleased, r.Buckets, func(b Bucket) Share { return b.Satisfaction })
 	r.Survivors = Survivors(r.Conversions.Share, c.Started)
+	r.Bearable = r.bearable(visits)
 	return r, nil
 }
 

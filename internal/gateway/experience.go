@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/experience"
+	"github.com/fulcrum-data/fulcrum/internal/usage"
 )
 
 // costStep is how much longer a wait the cost is told of.
@@ -21,6 +23,16 @@ type Experience struct {
 	Conversions  *ExperienceEffect  `json:"conversions,omitempty"`
 	Satisfaction *ExperienceEffect  `json:"satisfaction,omitempty"`
 	Missing      *ExperienceBounds  `json:"missing,omitempty"`
+	Bearable     *ExperienceLimit   `json:"bearable,omitempty"` // left out if nobody is seen to turn away
+}
+
+// ExperienceLimit is the wait beyond which fewer convert, or are satisfied.
+type ExperienceLimit struct {
+	Page   float64         `json:"page_seconds"`
+	Answer float64         `json:"answer_seconds,omitempty"` // of a page's slowest answer; left out where the rest alone takes as long
+	What   string          `json:"of"`                       // conversions or satisfaction
+	Fewer  ExperienceShare `json:"beyond"`
+	Most   ExperienceShare `json:"of_those_who_wait_least"`
 }
 
 // ExperiencePart is how fast it is for some of the people, or for all.
@@ -72,20 +84,34 @@ type ExperienceBounds struct {
 	High   float64 `json:"conversions_high"`
 }
 
+// Felt is what an analysis of the usage needs to know of it; nil if there is nothing.
+func (e *Experience) Felt() *usage.Felt {
+	b := e.Bearable
+	if b == nil || b.Answer <= 0 {
+		return nil
+	}
+	return &usage.Felt{Answer: b.Answer, Evidence: fmt.Sprintf("pages that take over %.3g s have %.3g %% [%.3g, %.3g] %s instead of %.3g %%; their slowest answer may take %.3g s",
+		b.Page, 100*b.Fewer.Value, 100*b.Fewer.Low, 100*b.Fewer.High, b.What, 100*b.Most.Value, b.Answer)}
+}
+
 // experiencePage says what people feel, as far as they told.
 func experiencePage(x *exchange) {
 	if x.g.people == nil {
 		x.fail(unknownPath.because("what people feel is not asked: the configuration does not say so"))
 		return
 	}
-	answer := Experience{Beacons: x.g.people.Counts()}
-	if x.g.visits != nil {
-		answer.Lost = x.g.visits.lost.Load()
+	x.json(x.g.felt())
+}
+
+func (g *Gateway) felt() *Experience {
+	e := &Experience{Beacons: g.people.Counts()}
+	if g.visits != nil {
+		e.Lost = g.visits.lost.Load()
 	}
-	if r, err := x.g.people.Report(); err == nil { // or there are no visits yet
-		answer.fill(r)
+	if r, err := g.people.Report(); err == nil { // or there are no visits yet
+		e.fill(r)
 	}
-	x.json(answer)
+	return e
 }
 
 func (e *Experience) fill(r *experience.Report) {
@@ -96,6 +122,9 @@ func (e *Experience) fill(r *experience.Report) {
 	}
 	for _, b := range r.Buckets {
 		e.Buckets = append(e.Buckets, ExperienceBucket{b.Low.Seconds(), b.High.Seconds(), shareOf(b.Conversions), shareOf(b.Satisfaction)})
+	}
+	if b := r.Bearable; b != nil {
+		e.Bearable = &ExperienceLimit{b.Page.Seconds(), b.Answer.Seconds(), b.What, shareOf(b.Fewer), shareOf(b.Most)}
 	}
 	e.Conversions, e.Satisfaction = effectOf(r.Conversions), effectOf(r.Satisfaction)
 }

@@ -146,6 +146,9 @@ func usageReport(x *exchange) {
 	t.analyzing.Lock()
 	defer t.analyzing.Unlock()
 	if t.report == nil || time.Since(t.reported) > reportEvery {
+		if x.g.people != nil {
+			t.analyzer.Feel(x.g.felt().Felt())
+		}
 		r := t.analyzer.Report()
 		r.Format = "live"
 		body, err := json.Marshal(usageJSON{r, usage.Fragment(r), dropped})

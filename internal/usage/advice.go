@@ -179,22 +179,43 @@ func maxBatchFor(mean float64) int {
 	return largestBatch
 }
 
-// adviseSLO asks to answer before 5 % have left.
-func (r *Report) adviseSLO() {
+// Felt is what people were seen to put up with.
+type Felt struct {
+	Answer   float64 // seconds that an answer may take before fewer do what a page is for
+	Evidence string  // how that is known
+}
+
+// Feel says what people were seen to put up with; nil if that is not known.
+func (a *Analyzer) Feel(f *Felt) { a.cfg.Felt = f }
+
+// patience is how long an answer may take until 5 % have left, as the log says it.
+func (r *Report) patience() (limit float64, evidence, gain string) {
 	p := r.Patience
 	if p == nil || p.Abandoned < leastLeft || p.Wait5 == nil {
-		return
+		return math.Inf(1), "", ""
 	}
-	limit := *p.Wait5
+	limit = *p.Wait5
 	if p.Wait5Low != nil {
 		limit = *p.Wait5Low
 	}
-	evidence := fmt.Sprintf("%d of %d left; 5 %% are gone after %.3g s", p.Abandoned, p.Requests, *p.Wait5)
+	return limit, fmt.Sprintf("%d of %d left; 5 %% are gone after %.3g s", p.Abandoned, p.Requests, *p.Wait5), "at most 5 % of those who wait longest leave"
+}
+
+// adviseSLO asks to answer before 5 % have left, or before fewer do what a page is for,
+// whichever is sooner.
+func (r *Report) adviseSLO() {
+	limit, evidence, gain := r.patience()
+	if f := r.felt; f != nil && f.Answer < limit {
+		limit, evidence, gain = f.Answer, f.Evidence, "as many as of those who wait least, if it is the waiting (an association)"
+	}
+	if math.IsInf(limit, 1) {
+		return
+	}
 	if r.Latency.P99 != nil && *r.Latency.P99 <= limit {
 		r.notAdvised("slo", evidence, fmt.Sprintf("kept already: the p99 is %.3g s", *r.Latency.P99))
 		return
 	}
-	r.advised("slo.p99", fmt.Sprintf("%.3gs", limit), evidence, "at most 5 % of those who wait longest leave")
+	r.advised("slo.p99", fmt.Sprintf("%.3gs", limit), evidence, gain)
 }
 
 // rounded has three digits, or all before the point.

@@ -34,6 +34,8 @@ type Config struct {
 	// Backend is the database that advice is given for. Default one with two cores,
 	// 180 µs a query and 4 µs a row.
 	Backend sim.Backend
+	// Felt is what people were seen to put up with. Default nil: not known.
+	Felt *Felt
 	// Times is how many times the load advice is given for. Default 1.
 	Times float64
 }

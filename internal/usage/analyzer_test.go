@@ -261,6 +261,27 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// What people were seen to put up with counts where it is less than their patience, and
+// says nothing where it is kept already.
+func TestSLOIsWhatPeopleFeel(t *testing.T) {
+	felt := &Felt{Answer: .5, Evidence: "they told"}
+	for _, c := range []struct {
+		took    time.Duration
+		felt    *Felt
+		advised int
+	}{{time.Second, felt, 1}, {100 * time.Millisecond, felt, 0}, {time.Second, nil, 0}} {
+		a := New(Config{})
+		for range 1000 {
+			a.Add(&Record{Time: NoTime, Took: c.took})
+		}
+		a.Feel(c.felt)
+		r := a.Report()
+		if len(r.Advice) != c.advised || c.advised > 0 && (r.Advice[0].Setting != "slo.p99" || r.Advice[0].Value != "0.5s" || r.Advice[0].Evidence != "they told") {
+			t.Errorf("%v: %+v", c, r.Advice)
+		}
+	}
+}
+
 func TestSLOIsWhatPeopleWaitFor(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 1))
 	a := New(Config{})

@@ -23,6 +23,8 @@ type Report struct {
 	Advice         []Advice    `json:"advice"`
 	NotAdvised     []Advice    `json:"not_advised"` // what was looked at, and why it is not advised
 	Notes          []string    `json:"notes"`       // what the report does not say, and why
+
+	felt *Felt
 }
 
 // Peak has the most requests per second over windows of three lengths.

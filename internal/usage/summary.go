@@ -12,7 +12,7 @@ const topKeys = 20
 
 // Report tells what is known so far. More records may follow.
 func (a *Analyzer) Report() *Report {
-	r := &Report{Requests: a.requests, Advice: []Advice{}, NotAdvised: []Advice{}, Notes: []string{}}
+	r := &Report{felt: a.cfg.Felt, Requests: a.requests, Advice: []Advice{}, NotAdvised: []Advice{}, Notes: []string{}}
 	company := a.arrivals()
 	a.tellTimes(r, company)
 	if q := a.latency.quantiles(.5, .95, .99); a.latency.n > 0 {
