@@ -19,10 +19,10 @@ type Journal interface {
 	Shards() int
 	// Append returns once the record would outlive a loss of power. An error says that it
 	// is not there, unless it is ErrAmbiguous. Offsets of a shard rise, and never come again.
-	Append(ctx context.Context, scope, key string, data []byte) (JournalRecord, error)
-	// Tell has f called with each record that was appended, before its Append returns and
-	// also if the caller of that has left. It is called once, before the first Append.
-	Tell(f func(JournalRecord))
+	// If ctx ends while the record is on its way, that is ErrAmbiguous too. Settled is then
+	// called later with what became of it, and otherwise before Append returns; if nothing
+	// was begun it is not called. It is quick.
+	Append(ctx context.Context, scope, key string, data []byte, settled func(JournalRecord, error)) (JournalRecord, error)
 	// Read returns at most limit records of a shard behind an offset, in their order.
 	Read(ctx context.Context, shard int, after int64, limit int) ([]JournalRecord, error)
 	// Trim says that a shard's records up to an offset may be forgotten.
@@ -75,6 +75,9 @@ type journaled[T any] struct {
 	stop   context.CancelFunc
 	ctx    context.Context // of those who apply
 	done   sync.WaitGroup
+
+	mu   sync.Mutex
+	left map[lineKey][]*appending // whose callers have left, in their order
 }
 
 // recovery is how long reading the backlog may take.
@@ -88,7 +91,7 @@ func (w *Writer[T, R]) openJournal(cfg Journaling[T]) error {
 	if err != nil {
 		return fmt.Errorf("fulcrum: writer %q: what the journal was applied up to: %w", w.cfg.Name, err)
 	}
-	j := &journaled[T]{Journaling: cfg}
+	j := &journaled[T]{Journaling: cfg, left: make(map[lineKey][]*appending)}
 	j.ctx, j.stop = context.WithCancel(context.Background())
 	for i := range cfg.Journal.Shards() {
 		s := &shard{applied: applied[i], appended: applied[i], pending: make(map[lineKey]int64), moved: make(chan struct{})}
@@ -99,7 +102,6 @@ func (w *Writer[T, R]) openJournal(cfg Journaling[T]) error {
 		j.shards = append(j.shards, s)
 	}
 	w.journal = j
-	cfg.Journal.Tell(w.appended)
 	for i := range j.shards {
 		w.applySoon(i)
 	}
@@ -143,17 +145,21 @@ func (w *Writer[T, R]) writeJournaled(ctx context.Context, item T, req request) 
 	if err != nil {
 		return Receipt[R]{}, fmt.Errorf("fulcrum: writer %q: Encode: %w", w.cfg.Name, err)
 	}
-	r, err := j.Journal.Append(ctx, req.scope, w.cfg.OrderBy(item), data)
+	place, a := lineKey{req.scope, w.cfg.OrderBy(item)}, &appending{}
+	r, err := j.Journal.Append(ctx, place.scope, place.key, data, func(r JournalRecord, err error) {
+		if err == nil {
+			j.shards[r.Shard].note(place, r.Offset)
+			w.applySoon(r.Shard)
+		}
+		j.settle(place, a)
+	})
+	if errors.Is(err, ErrAmbiguous) { // otherwise nothing is on its way
+		j.leave(place, a)
+	}
 	if err != nil {
 		return Receipt[R]{}, err
 	}
 	return Receipt[R]{Durability: DurabilityJournaled, Token: journalToken(j.Journal.Name(), r)}, nil
-}
-
-// appended sees to it that a record is applied.
-func (w *Writer[T, R]) appended(r JournalRecord) {
-	w.journal.shards[r.Shard].note(lineKey{r.Scope, r.Key}, r.Offset)
-	w.applySoon(r.Shard)
 }
 
 // note remembers a record that was appended.
@@ -218,6 +224,9 @@ func (j *journaled[T]) await(ctx context.Context, i int, offset int64) error {
 func (w *Writer[T, R]) behindJournal(ctx context.Context, place lineKey) error {
 	if w.journal == nil || !w.lines.ordered {
 		return nil
+	}
+	if err := w.journal.behindLeft(ctx, place); err != nil {
+		return err
 	}
 	for i, s := range w.journal.shards { // the journal knows which; there are few
 		s.mu.Lock()

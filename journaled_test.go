@@ -12,17 +12,15 @@ import (
 	"github.com/fulcrum-data/fulcrum"
 )
 
-// shelf is a journal of one shard in memory. An Append takes a ms.
+// shelf is a journal of one shard in memory. An Append takes a ms; one without a key is shed.
 type shelf struct {
 	mu      sync.Mutex
 	records []fulcrum.JournalRecord
-	tell    func(fulcrum.JournalRecord)
 }
 
-func (s *shelf) Name() string                       { return "shelf" }
-func (s *shelf) Shards() int                        { return 1 }
-func (s *shelf) Trim(int, int64)                    {}
-func (s *shelf) Tell(f func(fulcrum.JournalRecord)) { s.tell = f }
+func (s *shelf) Name() string    { return "shelf" }
+func (s *shelf) Shards() int     { return 1 }
+func (s *shelf) Trim(int, int64) {}
 func (s *shelf) put(r fulcrum.JournalRecord) (at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,13 +30,16 @@ func (s *shelf) put(r fulcrum.JournalRecord) (at int64) {
 }
 
 // Append goes on if its caller leaves, as package journal's does.
-func (s *shelf) Append(ctx context.Context, scope, key string, data []byte) (fulcrum.JournalRecord, error) {
+func (s *shelf) Append(ctx context.Context, scope, key string, data []byte, settled func(fulcrum.JournalRecord, error)) (fulcrum.JournalRecord, error) {
 	r := fulcrum.JournalRecord{Scope: scope, Key: key, Data: data}
+	if key == "" {
+		return r, &fulcrum.ShedError{Reason: fulcrum.ShedBytes}
+	}
 	done := make(chan fulcrum.JournalRecord, 1)
 	go func() {
 		time.Sleep(time.Millisecond)
 		r.Offset = s.put(r)
-		s.tell(r)
+		settled(r, nil)
 		done <- r
 	}()
 	select {
@@ -74,7 +75,8 @@ func newJournaled(t *testing.T, s *sink) *notes {
 }
 
 // A write whose caller left while it went into the journal is applied with the others,
-// and before what comes later: not whenever the next one is journaled.
+// and before what comes later, though it is on its way still: not whenever the next one
+// is journaled.
 func TestAJournaledWriteWhoseCallerLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{t: t}
@@ -84,7 +86,6 @@ func TestAJournaledWriteWhoseCallerLeft(t *testing.T) {
 		if _, err := w.Write(ctx, note{"a", 1}, fulcrum.Journaled); !errors.Is(err, fulcrum.ErrAmbiguous) {
 			t.Errorf("the caller who left got %v", err)
 		}
-		time.Sleep(time.Millisecond) // it is in the journal
 		if _, err := w.Write(t.Context(), note{"a", 2}); err != nil {
 			t.Error(err)
 		}
@@ -93,6 +94,23 @@ func TestAJournaledWriteWhoseCallerLeft(t *testing.T) {
 		}
 		if got := fmt.Sprint(s.made("a")); got != "[1 2]" {
 			t.Errorf("made %s, want [1 2]", got)
+		}
+	})
+}
+
+// A write that the journal has refused holds nobody up.
+func TestAJournaledWriteThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{t: t}
+		w := newJournaled(t, s)
+		if _, err := w.Write(t.Context(), note{"", 1}, fulcrum.Journaled); !errors.Is(err, fulcrum.ErrShed) {
+			t.Errorf("got %v, want it shed", err)
+		}
+		if _, err := w.Write(t.Context(), note{"", 2}); err != nil {
+			t.Error(err)
+		}
+		if err := w.Shutdown(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }

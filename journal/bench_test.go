@@ -20,7 +20,7 @@ func BenchmarkAppend(b *testing.B) {
 			for caller := range callers {
 				wg.Go(func() {
 					for i := caller; i < b.N; i += callers {
-						r, err := j.Append(b.Context(), "", strconv.Itoa(i), data)
+						r, err := j.Append(b.Context(), "", strconv.Itoa(i), data, nil)
 						if err != nil {
 							b.Error(err)
 							return

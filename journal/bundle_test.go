@@ -25,14 +25,14 @@ func pack(entries ...entry) *bundle {
 }
 
 func TestABundleHoldsSoMuch(t *testing.T) {
-	b := pack(entry{"s", "k", []byte("d")})
-	for b.add(entry{"s", "k", nil}) {
+	b := pack(entry{"s", "k", []byte("d"), nil})
+	for b.add(entry{"s", "k", nil, nil}) {
 	}
 	if all, ok := b.records(); !ok || len(all) != mostBundled || all[0].Offset != 7 || all[len(all)-1].Offset != b.last {
 		t.Errorf("%d records, %t", len(all), ok)
 	}
-	b = pack(entry{"", "large", make([]byte, mostPacked)})
-	if b.add(entry{"", "small", nil}) {
+	b = pack(entry{"", "large", make([]byte, mostPacked), nil})
+	if b.add(entry{"", "small", nil, nil}) {
 		t.Error("a full row takes one more")
 	}
 	if all, ok := b.records(); !ok || len(all[0].Data) != mostPacked {
@@ -42,7 +42,7 @@ func TestABundleHoldsSoMuch(t *testing.T) {
 
 // Whatever is in a row, it is read as what was written, or refused.
 func FuzzBundle(f *testing.F) {
-	b := pack(entry{"scope", "key", []byte("data")}, entry{"", "", nil})
+	b := pack(entry{"scope", "key", []byte("data"), nil}, entry{"", "", nil, nil})
 	f.Add(b.packed, uint8(2))
 	f.Add(b.packed[:5], uint8(2))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, uint8(1))
@@ -55,7 +55,7 @@ func FuzzBundle(f *testing.F) {
 		}
 		again := bundle{first: 7, last: 6}
 		for _, r := range all {
-			if !again.add(entry{r.Scope, r.Key, r.Data}) && len(again.packed) < mostPacked {
+			if !again.add(entry{r.Scope, r.Key, r.Data, nil}) && len(again.packed) < mostPacked {
 				t.Fatalf("record %d has no room", r.Offset)
 			}
 		}
@@ -94,7 +94,7 @@ func TestRowsThatAreNotAsTheyWere(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "j")
 			j := openIn(t, path, nil)
 			for i := range 10 {
-				if _, err := j.Append(t.Context(), "", "k", fmt.Append(nil, "data ", i)); err != nil {
+				if _, err := j.Append(t.Context(), "", "k", fmt.Append(nil, "data ", i), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -116,7 +116,7 @@ func TestReadInParts(t *testing.T) {
 		j := openIn(t, filepath.Join(t.TempDir(), "j"), func(c *Config) { c.Shards = shards })
 		var all []entry
 		for i := range 500 {
-			all = append(all, entry{"", fmt.Sprint(i), bytes.Repeat([]byte{'x'}, i)})
+			all = append(all, entry{"", fmt.Sprint(i), bytes.Repeat([]byte{'x'}, i), nil})
 		}
 		if err := j.commit(t.Context(), fulcrum.NewCommit[entry, fulcrum.JournalRecord](all, nil)); err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestAnOlderCopyTakesNothing(t *testing.T) {
 		j := openIn(t, path, nil)
 		for range n {
 			var err error
-			if last, err = j.Append(t.Context(), "", "k", []byte("x")); err != nil {
+			if last, err = j.Append(t.Context(), "", "k", []byte("x"), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -184,7 +184,7 @@ func TestAnOlderCopyTakesNothing(t *testing.T) {
 	}
 	j := openIn(t, path, nil)
 	j.Trim(0, applied.Offset) // as a Writer does at its start
-	_, err = j.Append(t.Context(), "", "k", []byte("x"))
+	_, err = j.Append(t.Context(), "", "k", []byte("x"), nil)
 	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "applied up to 10, but the file ends at 5") {
 		t.Errorf("got %v", err)
 	}
@@ -207,7 +207,7 @@ func TestAFileThatIsMovedTakesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := j.Append(t.Context(), "", "k", nil); errors.Is(err, ErrDamaged) != away || err == nil == away {
+		if _, err := j.Append(t.Context(), "", "k", nil, nil); errors.Is(err, ErrDamaged) != away || err == nil == away {
 			t.Errorf("away %t: %v", away, err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestAnyFileName(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a?b", "a%20b", "a#b", "ä b", "mode=memory&x"} {
 		j := openIn(t, filepath.Join(dir, name), nil)
-		if _, err := j.Append(t.Context(), "", "k", nil); err != nil {
+		if _, err := j.Append(t.Context(), "", "k", nil, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, name+"-wal")); err != nil {

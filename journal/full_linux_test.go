@@ -37,7 +37,7 @@ func TestAFullDisk(t *testing.T) {
 	accepted := 0
 	var refused error
 	for refused == nil && accepted < 10_000 {
-		if _, refused = j.Append(t.Context(), "", "k", make([]byte, 1000)); refused == nil {
+		if _, refused = j.Append(t.Context(), "", "k", make([]byte, 1000), nil); refused == nil {
 			accepted++
 		}
 	}
@@ -50,7 +50,7 @@ func TestAFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(t.Context(), "", "k", []byte("again")); err != nil {
+	if _, err := j.Append(t.Context(), "", "k", []byte("again"), nil); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 	if n := len(readAll(t, j, 0)); n != accepted+1 {

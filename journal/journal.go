@@ -51,7 +51,6 @@ type Journal struct {
 	db      *sql.DB     // one connection writes
 	readers *sql.DB
 	writer  *fulcrum.Writer[entry, fulcrum.JournalRecord]
-	tell    func(fulcrum.JournalRecord)
 	bytes   atomic.Int64
 	insert  *sql.Stmt
 	next    int64   // offset; only the one commit in flight uses it and the two below
@@ -66,6 +65,7 @@ var _ fulcrum.Journal = (*Journal)(nil)
 type entry struct {
 	scope, key string
 	data       []byte
+	settled    func(fulcrum.JournalRecord, error) // nil: nobody wants to know
 }
 
 func (e entry) size() int64 { return int64(len(e.scope) + len(e.key) + len(e.data)) }
@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	cfg.Path = path
-	j := &Journal{cfg: cfg, tell: func(fulcrum.JournalRecord) {}}
+	j := &Journal{cfg: cfg}
 	if j.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -259,22 +259,18 @@ func (j *Journal) Bytes() int64 { return j.bytes.Load() }
 
 // Append returns once the record would outlive a loss of power. An error says that it
 // is not there, unless it is fulcrum.ErrAmbiguous. Records of one scope and key that are
-// appended one after the other keep their order.
-func (j *Journal) Append(ctx context.Context, scope, key string, data []byte) (fulcrum.JournalRecord, error) {
+// appended one after the other keep their order. Settled, unless it is nil, is told what
+// became of it, also if ctx ends before that is known; not if nothing was begun.
+func (j *Journal) Append(ctx context.Context, scope, key string, data []byte, settled func(fulcrum.JournalRecord, error)) (fulcrum.JournalRecord, error) {
 	if j.bytes.Load()+int64(len(data)+len(key)+len(scope)) > j.cfg.MaxBytes {
 		return fulcrum.JournalRecord{}, &fulcrum.ShedError{Reason: fulcrum.ShedBytes, RetryAfter: time.Second}
 	}
 	if data == nil {
 		data = []byte{} // or it would be NULL
 	}
-	receipt, err := j.writer.Write(ctx, entry{scope, key, data})
+	receipt, err := j.writer.Write(ctx, entry{scope, key, data, settled})
 	return receipt.Result, err
 }
-
-// Tell has f called with each record that was appended, before its Append returns and also
-// if the caller of that has left. It must be quick. It is called once, before the first
-// Append.
-func (j *Journal) Tell(f func(fulcrum.JournalRecord)) { j.tell = f }
 
 // shardOf is where the records of a scope and key are. The hash is part of the layout.
 func (j *Journal) shardOf(scope, key string) int {
@@ -287,7 +283,15 @@ func (j *Journal) shardOf(scope, key string) int {
 }
 
 // commit writes gathered records in one transaction. There is one at a time.
-func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.JournalRecord]) error {
+func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.JournalRecord]) (err error) {
+	defer func() {
+		for i, e := range c.Items() {
+			if e.settled != nil {
+				r, _ := c.Result(i)
+				e.settled(r, err)
+			}
+		}
+	}()
 	if err := j.mayTake(); err != nil {
 		return fmt.Errorf("%w: %w", err, fulcrum.ErrUnavailable)
 	}
@@ -308,11 +312,6 @@ func (j *Journal) commit(ctx context.Context, c *fulcrum.Commit[entry, fulcrum.J
 	}
 	j.next += int64(c.Len())
 	j.bytes.Add(grown)
-	for i, e := range c.Items() {
-		r, _ := c.Result(i)
-		r.Scope, r.Key = e.scope, e.key
-		j.tell(r)
-	}
 	return nil
 }
 

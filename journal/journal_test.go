@@ -57,7 +57,7 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 			wg.Go(func() {
 				last := int64(0)
 				for n := range each {
-					r, err := j.Append(t.Context(), "s", fmt.Sprint(i), fmt.Append(nil, n))
+					r, err := j.Append(t.Context(), "s", fmt.Sprint(i), fmt.Append(nil, n), nil)
 					if err != nil || r.Offset <= last {
 						t.Errorf("caller %d: offset %d after %d, %v", i, r.Offset, last, err)
 					}
@@ -96,7 +96,7 @@ func TestTrim(t *testing.T) {
 	last := fulcrum.JournalRecord{}
 	for i := range 100 {
 		var err error
-		if last, err = j.Append(t.Context(), "", "k", bytes.Repeat([]byte{byte(i)}, 1000)); err != nil {
+		if last, err = j.Append(t.Context(), "", "k", bytes.Repeat([]byte{byte(i)}, 1000), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestTrim(t *testing.T) {
 		t.Errorf("%d bytes", j.Bytes())
 	}
 	j.Trim(0, last.Offset)
-	next, err := j.Append(t.Context(), "", "k", nil)
+	next, err := j.Append(t.Context(), "", "k", nil, nil)
 	if err != nil || next.Offset != last.Offset+1 {
 		t.Errorf("offset %d after %d, %v", next.Offset, last.Offset, err)
 	}
@@ -116,7 +116,7 @@ func TestTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = openIn(t, path, nil)
-	again, err := j.Append(t.Context(), "", "k", nil)
+	again, err := j.Append(t.Context(), "", "k", nil, nil)
 	if err != nil || again.Offset != next.Offset+1 {
 		t.Errorf("offset %d after a restart, want %d, %v", again.Offset, next.Offset+1, err)
 	}
@@ -170,7 +170,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	want := make(map[int64]string)
 	for i := range 200 {
 		data := fmt.Sprintf("record %d %s", i, strings.Repeat("x", 100))
-		r, err := j.Append(t.Context(), "", fmt.Sprint(i), []byte(data))
+		r, err := j.Append(t.Context(), "", fmt.Sprint(i), []byte(data), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,10 +226,10 @@ func damaged(t *testing.T, path string, content []byte, want map[int64]string) b
 
 func TestAFullJournalSheds(t *testing.T) {
 	j := openIn(t, filepath.Join(t.TempDir(), "j"), func(c *Config) { c.MaxBytes = 1000 })
-	if _, err := j.Append(t.Context(), "", "k", make([]byte, 900)); err != nil {
+	if _, err := j.Append(t.Context(), "", "k", make([]byte, 900), nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Append(t.Context(), "", "k", make([]byte, 200))
+	_, err := j.Append(t.Context(), "", "k", make([]byte, 200), nil)
 	var shed *fulcrum.ShedError
 	if !errors.As(err, &shed) || shed.Reason != fulcrum.ShedBytes {
 		t.Errorf("got %v", err)
@@ -244,7 +244,35 @@ func TestAppendAfterClose(t *testing.T) {
 	if err := j.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(t.Context(), "", "k", nil); !errors.Is(err, fulcrum.ErrClosed) {
+	if _, err := j.Append(t.Context(), "", "k", nil, nil); !errors.Is(err, fulcrum.ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whoever wants to know is told what became of a record, before Append returns or after
+// its caller has left; but not of what was not begun.
+func TestWhatBecameOfARecordIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j := openIn(t, path, nil)
+	var told []string
+	settled := func(r fulcrum.JournalRecord, err error) {
+		told = append(told, fmt.Sprint(r.Offset, errors.Is(err, ErrDamaged)))
+	}
+	if _, err := j.Append(t.Context(), "", "k", nil, settled); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := j.Append(ctx, "", "k", nil, settled); !errors.Is(err, context.Canceled) || errors.Is(err, fulcrum.ErrAmbiguous) {
+		t.Errorf("not begun: %v", err)
+	}
+	if err := os.Rename(path, path+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Append(t.Context(), "", "k", nil, settled); !errors.Is(err, ErrDamaged) {
+		t.Errorf("without its file: %v", err)
+	}
+	if got := fmt.Sprint(told); got != "[1 false 0 true]" {
+		t.Errorf("told %s", got)
 	}
 }

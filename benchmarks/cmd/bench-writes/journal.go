@@ -61,7 +61,7 @@ func keyOf(caller, i int) string { return strconv.Itoa(caller) + "/" + strconv.I
 func appending(j *journal.Journal) func(caller, i int) error {
 	var trimmed atomic.Int64
 	return func(caller, i int) error {
-		r, err := j.Append(context.Background(), "", keyOf(caller, i), make([]byte, recordSize))
+		r, err := j.Append(context.Background(), "", keyOf(caller, i), make([]byte, recordSize), nil)
 		if err != nil {
 			return err
 		}
