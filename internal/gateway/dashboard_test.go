@@ -283,3 +283,19 @@ func TestDashboardSurvivesARestart(t *testing.T) {
 	}
 	b.until(t, `document.getElementById('mode').textContent === 'latency'`)
 }
+
+// While nothing is answered the page says so, of the resource that is asked for.
+func TestDashboardWithoutAnswers(t *testing.T) {
+	g, _ := busy(t, "127.0.0.1:0")
+	b := open(t, "http://"+g.AdminAddr()+"/", 1280, 900)
+	gone := error(fulcrum.ErrUnavailable)
+	db := g.cfg.DB.(*memory)
+	db.ping.Store(&gone)
+	db.away.Store(true)
+	b.until(t, `document.getElementById('circuit').textContent.includes('circuit open')`)
+	b.until(t, `document.getElementById('load').textContent === 'no answers' && document.getElementById('load-sub').textContent.includes('and none is answered')`)
+	b.until(t, `document.getElementById('resource').value === 'users'`)
+	if text := b.text(t, "advice"); !strings.Contains(text, "Look at the database") {
+		t.Error(text)
+	}
+}

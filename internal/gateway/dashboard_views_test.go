@@ -16,6 +16,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/fulcrum-data/fulcrum"
 )
 
 // TestScreenshots takes the pictures of docs/dashboard of a gateway that runs, such as
@@ -87,4 +89,52 @@ func paletted(full image.Image) image.Image {
 	small := image.NewPaletted(bounds, commonest[:min(256, len(commonest))])
 	draw.Draw(small, bounds, full, bounds.Min, draw.Src)
 	return small
+}
+
+// TestTroubledScreenshots takes the pictures of what seldom shows: panels with something in
+// them, and a database that does not answer. It needs no gateway, only FULCRUM_SCREENSHOTS.
+func TestTroubledScreenshots(t *testing.T) {
+	folder := os.Getenv("FULCRUM_SCREENSHOTS")
+	if folder == "" {
+		t.Skip("FULCRUM_SCREENSHOTS is not set")
+	}
+	views := func(b *browser, name string, more func()) {
+		for _, theme := range []string{"light", "dark"} {
+			b.run(t, chromedp.SetValue("#theme", theme), chromedp.Evaluate(`document.getElementById('theme').dispatchEvent(new Event('change'))`, nil))
+			for _, size := range []struct {
+				name   string
+				pixels int64
+			}{{"wide", 1360}, {"narrow", 390}} {
+				b.run(t, emulation.SetDeviceMetricsOverride(size.pixels, 900, 1, false), chromedp.Sleep(time.Second))
+				b.picture(t, filepath.Join(folder, fmt.Sprintf("%s-%s-%s.png", name, theme, size.name)), true)
+			}
+		}
+		if more != nil {
+			more()
+		}
+	}
+	g := panelled(t)
+	b := openIn(t, newBrowser(t, 1360, 900), "http://"+g.AdminAddr()+"/")
+	for _, id := range []string{"letters-card", "people-card", "usage-card"} {
+		b.until(t, fmt.Sprintf(`!document.getElementById(%q).hidden`, id))
+	}
+	views(b, "panels", func() {
+		b.run(t, chromedp.Click(`#letters button`))
+		b.until(t, `document.getElementById('letter-dialog').open`)
+		b.run(t, chromedp.Click("#letter-ok"))
+		b.until(t, `document.querySelector('#letter-dialog .error').textContent !== ''`)
+		b.picture(t, filepath.Join(folder, "letter-dark-narrow.png"), false)
+	})
+	failing, stop := busy(t, "127.0.0.1:0")
+	b = openIn(t, newBrowser(t, 1360, 900), "http://"+failing.AdminAddr()+"/")
+	time.Sleep(5 * time.Second) // of history
+	gone := error(fulcrum.ErrUnavailable)
+	db := failing.cfg.DB.(*memory)
+	db.ping.Store(&gone)
+	db.away.Store(true)
+	b.until(t, `document.getElementById('circuit').textContent.includes('open')`)
+	views(b, "trouble", nil)
+	stop()
+	b.until(t, `document.getElementById('connection').dataset.state === 'cut'`)
+	views(b, "cut", nil)
 }

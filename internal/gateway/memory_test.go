@@ -26,6 +26,7 @@ type memory struct {
 	conns int
 	pad   int
 	ping  atomic.Pointer[error]
+	away  atomic.Bool                                       // it does not answer
 	fetch func(ctx context.Context, keys []store.Key) error // called before every query
 }
 
@@ -85,6 +86,9 @@ func (t *memoryTable) row(key store.Key) ([]byte, bool) {
 }
 
 func (t *memoryTable) Fetch(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
+	if t.db.away.Load() {
+		return fulcrum.ErrUnavailable
+	}
 	if t.db.fetch != nil {
 		if err := t.db.fetch(ctx, b.Keys()); err != nil {
 			return err
@@ -99,6 +103,9 @@ func (t *memoryTable) Fetch(ctx context.Context, b *fulcrum.Batch[store.Key, []b
 }
 
 func (t *memoryTable) One(ctx context.Context, key store.Key) ([]byte, error) {
+	if t.db.away.Load() {
+		return nil, fulcrum.ErrUnavailable
+	}
 	if t.db.fetch != nil {
 		if err := t.db.fetch(ctx, []store.Key{key}); err != nil {
 			return nil, err

@@ -2,10 +2,18 @@
 
 export const kept = 600; // seconds of history
 
-// busiest is the resource that most rows are asked of.
+// busiest is the resource that most rows are asked of, answered or not; while nobody
+// asks, the one that was asked most.
 export function busiest(stats) {
   const names = Object.keys(stats.resources).sort();
-  return names.reduce((a, b) => rowsOf(stats, b) > rowsOf(stats, a) ? b : a, names[0]);
+  const asked = (name) => {
+    const r = stats.resources[name];
+    return [Math.max(r.rates.rows_per_second, r.rates.offered_rps), r.answered + r.failed];
+  };
+  return names.reduce((a, b) => {
+    const [x, y] = [asked(a), asked(b)];
+    return y[0] > x[0] || y[0] === x[0] && y[1] > x[1] ? b : a;
+  }, names[0]);
 }
 
 const rowsOf = (stats, name) => stats.resources[name].rates.rows_per_second;

@@ -50,12 +50,13 @@ const quantile = (l, q) => l.samples ? (l.unsure.includes(q) ? '~' : '') + time(
 // answers fills the four cards and returns what changed in words worth announcing.
 export function answers(stats, resource) {
   const load = loadOf(stats), modes = stats.backend.modes, said = advise(stats, resource);
-  put('load', load.known ? percent(load.load) : '–');
+  const nothing = load.over && stats.rates.throughput_rps < 1; // then there is no capacity to speak of
+  put('load', !load.known ? '–' : nothing ? 'no answers' : percent(load.load));
   const tone = load.over || load.load > 1 ? 'bad' : load.load > 0.8 ? 'warn' : 'good';
   mark($('gauge'), 'tone', tone);
   $('gauge').setAttribute('aria-valuenow', Math.round(Math.min(100, load.load * 100)));
   $('gauge').firstElementChild.style.width = Math.min(100, load.load * 100) + '%';
-  put('load-sub', !load.known ? 'Nothing has been asked yet.' : load.over
+  put('load-sub', !load.known ? 'Nothing has been asked yet.' : nothing ? `${count(stats.rates.offered_rps)} requests a second are offered, and none is answered.` : load.over
     ? `${count(stats.rates.offered_rps)} requests a second are offered, ${count(stats.rates.throughput_rps)} answered: more than it can do.`
     : `${count(stats.rates.rows_per_second)} of at most about ${count(load.capacity)} rows a second, by the model.`);
   put('mode', modes.mode);
