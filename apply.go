@@ -84,8 +84,26 @@ func (w *Writer[T, R]) sorted(keys []*write[T, R]) []int {
 	return order
 }
 
-// apply makes a commit and finds out what became of it.
-func (w *Writer[T, R]) apply(ctx context.Context, c *Commit[T, R]) error {
+// apply makes a commit, and has caches forget what it changes.
+func (w *Writer[T, R]) apply(ctx context.Context, c *Commit[T, R]) (err error) {
+	if w.cfg.Invalidate == nil {
+		return w.make(ctx, c)
+	}
+	var over func(known bool)
+	err = guard(func() error { // it is not ours
+		over = w.cfg.Invalidate(c)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = w.make(ctx, c)
+	over(!errors.Is(err, ErrAmbiguous))
+	return err
+}
+
+// make makes a commit and finds out what became of it.
+func (w *Writer[T, R]) make(ctx context.Context, c *Commit[T, R]) error {
 	for again := false; ; again = true {
 		err := guard(func() error { return w.cfg.Apply(ctx, c) })
 		var panicked *PanicError

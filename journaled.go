@@ -284,12 +284,16 @@ func (w *Writer[T, R]) lookAgain(i int) error {
 	ctx, cancel := context.WithTimeout(w.journal.ctx, w.reader.cfg.Timeout)
 	defer cancel()
 	applied, err := w.journal.Applied(ctx, w.journal.Journal.Name())
-	if err == nil {
-		s := w.journal.shards[i]
-		s.advance(applied[i])
-		s.forget()
+	if err != nil {
+		return err
 	}
-	return err
+	if w.cfg.Invalidate != nil { // it was made without us
+		w.cfg.Invalidate(&Commit[T, R]{})(true)
+	}
+	s := w.journal.shards[i]
+	s.advance(applied[i])
+	s.forget()
+	return nil
 }
 
 // more says whether there is something to apply; if not, nobody does any more.

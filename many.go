@@ -19,6 +19,19 @@ const submitChunk = 256
 func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (map[K]V, error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
+	ask := r.getMany
+	if r.cfg.Cache != nil {
+		ask = r.cachedMany
+	}
+	values, failed := ask(ctx, keys, req)
+	if len(failed) > 0 {
+		return values, failed
+	}
+	return values, nil
+}
+
+// getMany asks the backend.
+func (r *Reader[K, V]) getMany(ctx context.Context, keys []K, req request) (map[K]V, KeyErrors[K]) {
 	m := &many[K, V]{reader: r, req: req, failed: KeyErrors[K]{}}
 	m.add(ctx, keys)
 	if b := r.cfg.Backend; b != nil {
@@ -32,7 +45,7 @@ func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (m
 }
 
 // refused gives all keys the same error.
-func (m *many[K, V]) refused(err error) error {
+func (m *many[K, V]) refused(err error) KeyErrors[K] {
 	for _, k := range m.keys {
 		m.failed[k] = m.reader.turnedAway(err, m.req.class)
 	}
@@ -148,7 +161,7 @@ func (m *many[K, V]) await(ctx context.Context) {
 }
 
 // collect sorts the answers into values and errors.
-func (m *many[K, V]) collect() (map[K]V, error) {
+func (m *many[K, V]) collect() (map[K]V, KeyErrors[K]) {
 	values := make(map[K]V, len(m.keys))
 	for i, k := range m.keys {
 		if _, out := m.failed[k]; out {
@@ -161,9 +174,6 @@ func (m *many[K, V]) collect() (map[K]V, error) {
 		case !isNotFound(err):
 			m.failed[k] = err
 		}
-	}
-	if len(m.failed) == 0 {
-		return values, nil
 	}
 	return values, m.failed
 }

@@ -39,6 +39,8 @@ type Option struct {
 	patient bool
 	trace   *Trace
 	durable bool // durability is set
+	fresh   bool
+	maxAge  time.Duration
 
 	durability Durability
 }
@@ -85,6 +87,13 @@ var (
 // is for a One that always returns by its context's deadline.
 var Patient = Option{patient: true}
 
+// Fresh has a request go past the Reader's cache. What the backend says is kept there.
+var Fresh = Option{fresh: true}
+
+// MaxStaleness has a request take from the Reader's cache only what is at most that old.
+// Zero and less is Fresh.
+func MaxStaleness(d time.Duration) Option { return Option{maxAge: max(0, d), fresh: d <= 0} }
+
 // Traced has a Get tell in t how it was served. Each Get wants a Trace of its own;
 // GetMany fills none.
 func Traced(t *Trace) Option { return Option{trace: t} }
@@ -93,6 +102,8 @@ func Traced(t *Trace) Option { return Option{trace: t} }
 type request struct {
 	class   Class
 	patient bool
+	fresh   bool
+	maxAge  time.Duration // 0: whatever the cache allows
 	scope   string
 	trace   *Trace
 
@@ -110,7 +121,11 @@ func (r *request) apply(opts []Option) {
 		if o.durable {
 			r.durability = o.durability
 		}
+		if o.maxAge != 0 {
+			r.maxAge = o.maxAge
+		}
 		r.patient = r.patient || o.patient
+		r.fresh = r.fresh || o.fresh
 	}
 }
 
@@ -139,6 +154,10 @@ type Trace struct {
 	Keys    int           // in that batch
 	Queued  time.Duration // from admission to leaving
 	Service time.Duration // how long the backend took for the batch
+
+	Cached bool          // it was answered from the cache: Reason is "cache", and no batch is told of
+	Stale  bool          // older than the cache's time to live
+	Age    time.Duration // of what was cached
 }
 
 // ScopeFrom is the scope that WithScope put into the context, empty if none. It

@@ -55,6 +55,9 @@ type Policy struct {
 	// is no reason. Default with a Backend: the time of three batches that are large enough
 	// to be efficient, between 10 and 50 ms; without one, and with -1: none. At most 1 min.
 	MaxQueueTime time.Duration
+	// UrgentCached has urgent requests ask the Reader's cache too. Default: they go straight
+	// to the backend.
+	UrgentCached bool
 }
 
 const (

@@ -39,6 +39,10 @@ type ReaderConfig[K comparable, V any] struct {
 	// Policy holds the limits it starts with; SetPolicy changes them.
 	Policy Policy
 
+	// Cache keeps answers: a normal or bulk request asks it first. Get then waits for
+	// another's query in flight if no write came since that began. Default: none.
+	Cache Cache[K, V]
+
 	// Backend is what it shares with other Readers: slots and their tuner. The
 	// policy's InFlight then bounds this Reader's part, if it is set, and its Reserved
 	// has no meaning. Default: none, and the policy's slots are its own.
@@ -84,6 +88,7 @@ type Reader[K comparable, V any] struct {
 	calls  sync.Pool // of *call[K, V]
 	rec    recorder
 	inbox  inbox[K, V]
+	fills  fills[K, V]        // of the cache
 	over   func(*Batch[K, V]) // of a Writer: told of each commit that is over, before its callers
 
 	closing atomic.Bool  // set under the lock
@@ -136,6 +141,9 @@ func (r *Reader[K, V]) now() time.Duration { return time.Since(r.epoch) }
 func (r *Reader[K, V]) Get(ctx context.Context, key K, opts ...Option) (V, error) {
 	req := requestFrom(ctx)
 	req.apply(opts)
+	if r.cfg.Cache != nil {
+		return r.cached(ctx, key, req)
+	}
 	value, _, err := r.get(ctx, key, req)
 	return value, err
 }
@@ -307,15 +315,17 @@ func (r *Reader[K, V]) retryAfter(lane dispatch.Class) time.Duration {
 	return max(time.Millisecond, time.Duration(batches)*r.model.Predict(size))
 }
 
-// Forget drops what is kept of the keys, in the scope of the context, so that a
-// Get that begins afterwards reads them anew. A Reader keeps nothing by itself:
-// a Get never joins a query that has left, so there is nothing to drop until a
-// cache is plugged in. ErrClosed after Shutdown.
+// Forget drops what the Cache keeps of the keys, in all scopes, so that a Get that begins
+// afterwards reads them anew. Without a Cache there is nothing to drop: a Get never joins
+// a query that has left. ErrClosed after Shutdown.
 func (r *Reader[K, V]) Forget(ctx context.Context, keys ...K) error {
 	r.lock()
 	defer r.unlock(r.now())
 	if r.closing.Load() {
 		return ErrClosed
+	}
+	if r.cfg.Cache != nil {
+		r.cfg.Cache.Forget(keys...)
 	}
 	return ctx.Err()
 }

@@ -34,6 +34,12 @@ type WriterConfig[T, R any] struct {
 	// and the callers get ErrAmbiguous.
 	Resolve func(ctx context.Context, id CommitID) (Fate, error)
 
+	// Invalidate tells caches of a commit: it is called before Apply, and what it returns
+	// once the commit's fate is known, or known never to be known, before anybody is
+	// answered. A commit without items stands for all writes there could be. It must be
+	// safe for concurrent calls. Default: nobody is told.
+	Invalidate func(c *Commit[T, R]) (over func(known bool))
+
 	// Size is the bytes of a write, for MaxBytes. Default: 0 each.
 	Size func(T) int
 	// MaxBytes is the most bytes of writes that are not made yet; more are shed. Default
