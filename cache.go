@@ -26,6 +26,7 @@ type Cache[K comparable, V any] interface {
 type Demand struct {
 	MaxAge   time.Duration // at most this; 0: as old as the cache allows
 	Degraded bool          // the backend is not asked at the moment, so that stale is better than nothing
+	Again    bool          // for a request that was told before that nothing is kept
 }
 
 // Kept is an answer of a Cache.

@@ -23,7 +23,7 @@ func (r *Reader[K, V]) cached(ctx context.Context, key K, req request) (value V,
 		value, err = r.fill(ctx, key, req)
 	}
 	if err != nil && !req.fresh && errors.Is(err, ErrCircuitOpen) {
-		if kept, ok := r.cfg.Cache.Get(req.scope, key, Demand{MaxAge: req.maxAge, Degraded: true}); ok {
+		if kept, ok := r.cfg.Cache.Get(req.scope, key, Demand{MaxAge: req.maxAge, Degraded: true, Again: true}); ok {
 			return r.serve(kept, key, req)
 		}
 	}
@@ -88,30 +88,41 @@ func (r *Reader[K, V]) keep(scope string, key K, l Lease, value V, err error) {
 
 // fill asks the backend for a key that is not kept, once for all who want it meanwhile.
 func (r *Reader[K, V]) fill(ctx context.Context, key K, req request) (value V, err error) {
-	lease := r.cfg.Cache.Lease(key)
-	f, leads := r.fills.join(keyIn[K]{req.scope, key}, lease, req, r.policy.Load().MaxWaiters)
-	switch {
-	case f == nil:
-		return r.ask1(ctx, key, req, lease)
-	case leads:
-		return r.fillFor(ctx, key, req, f)
+	for range fillTries {
+		lease := r.cfg.Cache.Lease(key)
+		f, leads := r.fills.join(keyIn[K]{req.scope, key}, lease, req, r.policy.Load().MaxWaiters)
+		switch {
+		case f == nil:
+			return r.ask1(ctx, key, req, lease)
+		case leads:
+			if kept, ok := r.cfg.Cache.Get(req.scope, key, Demand{MaxAge: req.maxAge, Again: true}); ok { // meanwhile
+				f.value, f.err = r.serve(kept, key, request{trace: &f.trace})
+				r.fills.end(f)
+				return r.serve(kept, key, req)
+			}
+			return r.fillFor(ctx, key, req, f)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return value, ctx.Err()
+		}
+		if isOwn(f.err) { // whoever asked had a trouble of its own
+			continue
+		}
+		if req.trace != nil && f.trace.Reason != "" {
+			*req.trace = f.trace
+		}
+		if f.err != nil {
+			return value, f.err
+		}
+		return r.copied(f.value), nil
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return value, ctx.Err()
-	}
-	if isOwn(f.err) { // whoever asked had a trouble of its own
-		return r.ask1(ctx, key, req, r.cfg.Cache.Lease(key))
-	}
-	if req.trace != nil && f.trace.Reason != "" {
-		*req.trace = f.trace
-	}
-	if f.err != nil {
-		return value, f.err
-	}
-	return r.copied(f.value), nil
+	return r.ask1(ctx, key, req, r.cfg.Cache.Lease(key))
 }
+
+// fillTries is for how many others' fills a caller waits before it asks by itself.
+const fillTries = 2
 
 // fillFor asks the backend on behalf of all who wait for the fill.
 func (r *Reader[K, V]) fillFor(ctx context.Context, key K, req request, f *fill[K, V]) (value V, err error) {
@@ -180,7 +191,7 @@ func (r *Reader[K, V]) cachedMany(ctx context.Context, keys []K, req request) (m
 		case err == nil:
 			r.keep(req.scope, k, leases[i], value, ErrNotFound)
 		case !req.fresh && errors.Is(err, ErrCircuitOpen):
-			if kept, ok := r.cfg.Cache.Get(req.scope, k, Demand{MaxAge: req.maxAge, Degraded: true}); ok {
+			if kept, ok := r.cfg.Cache.Get(req.scope, k, Demand{MaxAge: req.maxAge, Degraded: true, Again: true}); ok {
 				r.serveOne(found, kept, k, req)
 				delete(failed, k)
 			}

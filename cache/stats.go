@@ -74,9 +74,9 @@ func (c *counts) hit(missing, stale bool) {
 	}
 }
 
-// miss counts a request, once: who comes again because the backend is degraded was counted.
+// miss counts a request, once.
 func (c *counts) miss(d fulcrum.Demand) {
-	if !d.Degraded {
+	if !d.Again {
 		c.cell().misses.Add(1)
 	}
 }
