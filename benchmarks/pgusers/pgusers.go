@@ -112,6 +112,11 @@ func (b *Server) Pool(addr string, conns int) (*pgxpool.Pool, error) {
 // Reader is Fulcrum over store/postgres, connected through addr, with at most as
 // many connections as its rivals.
 func (b *Server) Reader(addr string, conns int, policy fulcrum.Policy) (*fulcrum.Reader[int64, Profile], error) {
+	return b.CachedReader(addr, conns, policy, nil)
+}
+
+// CachedReader is Reader behind a cache; nil is none.
+func (b *Server) CachedReader(addr string, conns int, policy fulcrum.Policy, kept fulcrum.Cache[int64, Profile]) (*fulcrum.Reader[int64, Profile], error) {
 	ctx := context.Background()
 	db, err := postgres.Open(ctx, postgres.Config{DSN: b.DSNVia(addr), MinConns: conns, MaxConns: conns})
 	if err != nil {
@@ -128,7 +133,7 @@ func (b *Server) Reader(addr string, conns int, policy fulcrum.Policy) (*fulcrum
 	if err != nil {
 		return nil, err
 	}
-	cfg.Policy = policy
+	cfg.Policy, cfg.Cache = policy, kept
 	r, err := fulcrum.NewReader(cfg)
 	if err == nil {
 		b.Closing(func() { _ = r.Shutdown(ctx) })

@@ -35,6 +35,7 @@ type benchTarget struct {
 
 	WindowKeys int           `help:"Keys that fill a window of the strategy window." default:"50"`
 	WindowWait time.Duration `help:"How long it waits for them." default:"10ms"`
+	Cache      int           `help:"Entries of a cache before the strategy fulcrum, kept for 60s. Default: no cache." placeholder:"N"`
 
 	Connections int `help:"Most connections to the service, or to the database, whose pool the strategies share." default:"64"`
 }

@@ -85,7 +85,7 @@ func (c *benchCommand) planTarget(p *benchPlan) error {
 func (c *benchCommand) planURL(p *benchPlan) error {
 	for flag, given := range map[string]bool{
 		"--strategy": c.Strategy != "", "--compare": c.Compare != nil, "--table": c.Table != "",
-		"--key-column": c.Key != nil, "--columns": c.Columns != nil,
+		"--key-column": c.Key != nil, "--columns": c.Columns != nil, "--cache": c.Cache != 0,
 	} {
 		if given {
 			return fmt.Errorf("%s is for --store: how a service reads is its own affair", flag)
@@ -122,6 +122,9 @@ func (c *benchCommand) planStore(p *benchPlan) error {
 			return fmt.Errorf("--compare: %s is there twice", name)
 		}
 	}
+	if c.Cache != 0 && !slices.Contains(p.strategies, defaultStrategy) {
+		return fmt.Errorf("--cache is for the strategy %s", defaultStrategy)
+	}
 	if c.WindowKeys < 1 || c.WindowWait <= 0 {
 		return errors.New("--window-keys and --window-wait must be over 0")
 	}
@@ -134,7 +137,7 @@ func (c *benchCommand) planStore(p *benchPlan) error {
 func (c *benchCommand) storeConfig() target.StoreConfig {
 	return target.StoreConfig{
 		DSN: c.Store, Table: c.Table, Key: c.Key, Columns: c.Columns, Connections: c.Connections,
-		Window: target.WindowConfig{Keys: c.WindowKeys, Wait: c.WindowWait},
+		Window: target.WindowConfig{Keys: c.WindowKeys, Wait: c.WindowWait}, Cache: c.Cache,
 	}
 }
 

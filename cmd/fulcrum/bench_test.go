@@ -66,6 +66,8 @@ func TestBenchUsage(t *testing.T) {
 		{db + "--rate 1 --strategy direct --compare dial", "--strategy and --compare exclude each other"},
 		{db + "--rate 1 --header A:b", "--header is for --url"},
 		{db + "--rate 1 --connections 5", "--store: 5 connections are not between 6 and 10000"},
+		{db + "--rate 1 --strategy direct --cache 10", "--cache is for the strategy fulcrum"},
+		{db + "--rate 1 --cache=-1", "a cache of -1 entries is not between"},
 		{db + "--rate 1 --window-keys 0", "--window-keys and --window-wait must be over 0"},
 		{"--store mysql://x --rate 1", "--store: a store of no kind that is known: want sqlite:FILE or postgres://…"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache"
 	"github.com/fulcrum-data/fulcrum/internal/load"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -30,6 +31,8 @@ type StoreConfig struct {
 	Connections int
 	// Window is how many keys and how long the strategy window waits for.
 	Window WindowConfig
+	// Cache is the entries that the strategy fulcrum keeps. Default 0: no cache.
+	Cache int
 }
 
 // WindowConfig is a fixed window, as batchers with a timer have it.
@@ -47,6 +50,7 @@ const (
 	maxWindowKeys     = 100_000
 	maxWindowWait     = time.Minute
 	maxPool           = 10_000
+	maxCache          = 100_000_000
 	leastPool         = 6 // what a Reader with the default policy uses
 
 	// BulkKeys is how many keys each caller of the strategy bulk has at hand.
@@ -60,7 +64,7 @@ const (
 //	single   direct, and each write a commit of its own
 //	window   a query, or a commit, for as many keys as come within a fixed time
 //	bulk     callers who have 20 keys at hand, and read them in one query
-//	fulcrum  a fulcrum.Reader and a fulcrum.Writer with the default policy
+//	fulcrum  a fulcrum.Reader and a fulcrum.Writer with the default policy, behind a cache if there is one
 var Strategies = []string{"dial", "direct", "single", "window", "bulk", "fulcrum"}
 
 // Writers are the strategies that can write.
@@ -79,6 +83,8 @@ func (c StoreConfig) withDefaults() (StoreConfig, error) {
 		c.Window.Wait = defaultWindowWait
 	}
 	switch {
+	case c.Cache < 0 || c.Cache > maxCache:
+		return c, fmt.Errorf("a cache of %d entries is not between 0 and %d", c.Cache, maxCache)
 	case c.Connections < leastPool || c.Connections > maxPool:
 		return c, fmt.Errorf("%d connections are not between %d and %d", c.Connections, leastPool, maxPool)
 	case c.Window.Keys < 1 || c.Window.Keys > maxWindowKeys:
@@ -286,7 +292,15 @@ func (s *Store) dialed() load.Target {
 
 // shared is the library itself.
 func (s *Store) shared() (load.Target, error) {
-	reader, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{Name: "bench", Fetch: s.table.fetch, One: s.table.one})
+	cfg := fulcrum.ReaderConfig[store.Key, []byte]{Name: "bench", Fetch: s.table.fetch, One: s.table.one}
+	if s.cfg.Cache > 0 {
+		near, err := cache.New(cache.Config[store.Key, []byte]{Entries: s.cfg.Cache})
+		if err != nil {
+			return nil, err
+		}
+		cfg.Cache = near
+	}
+	reader, err := fulcrum.NewReader(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ func TestStores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Run("strategies", func(t *testing.T) { testStrategies(t, dsn) })
 			t.Run("shared queries", func(t *testing.T) { testSharedQueries(t, dsn) })
+			t.Run("cache", func(t *testing.T) { testCache(t, dsn) })
 			t.Run("compound key", func(t *testing.T) { testCompoundKey(t, dsn) })
 			t.Run("guesses", func(t *testing.T) { testGuesses(t, dsn) })
 			t.Run("errors", func(t *testing.T) { testErrors(t, dsn) })
@@ -366,5 +367,23 @@ func testWriteErrors(t *testing.T, dsn string) {
 	for _, name := range []string{"dial", "direct", "bulk", "magic"} {
 		_, _, err := s.Strategy(name)
 		contains(t, err, fmt.Sprintf("strategy %q does not write: want one of single, window, fulcrum", name))
+	}
+}
+
+// Behind a cache a row that was read costs no query.
+func testCache(t *testing.T, dsn string) {
+	s := open(t, StoreConfig{DSN: dsn, Table: "users", Cache: 100})
+	target, _, err := s.Strategy("fulcrum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.Usage()
+	for _, key := range []string{"1", "2", "1", "1"} {
+		if err := ask(t.Context(), target, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used := s.Usage().Sub(before); used.Queries != 2 || used.Rows != 2 {
+		t.Errorf("%+v, want 2 queries", used)
 	}
 }

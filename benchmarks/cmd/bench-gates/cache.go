@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/benchmarks/duel"
+	"github.com/fulcrum-data/fulcrum/benchmarks/pgusers"
+	"github.com/fulcrum-data/fulcrum/cache"
+	"github.com/fulcrum-data/fulcrum/internal/load"
+)
+
+// keptRows is a tenth of the table.
+const keptRows = pgusers.Rows / 10
+
+// cacheCells compares a Reader with a near cache and one without.
+func cacheCells() ([]duel.Cell, func(), error) {
+	b, err := pgusers.Start()
+	if err != nil {
+		return nil, nil, err
+	}
+	cells, err := cacheDuels(b)
+	if err != nil {
+		b.Close()
+		return nil, nil, err
+	}
+	return cells, b.Close, nil
+}
+
+func cacheDuels(b *pgusers.Server) ([]duel.Cell, error) {
+	near, err := cache.New(cache.Config[int64, pgusers.Profile]{Entries: keptRows})
+	if err != nil {
+		return nil, err
+	}
+	with, err := b.CachedReader(b.Addr(), 10, fulcrum.Policy{}, near)
+	if err != nil {
+		return nil, err
+	}
+	without, err := b.Reader(b.Addr(), 10, fulcrum.Policy{})
+	if err != nil {
+		return nil, err
+	}
+	ids, err := zipfIDs()
+	if err != nil {
+		return nil, err
+	}
+	var cells []duel.Cell
+	for _, callers := range []int{64, 256, 1024} {
+		ours := drawn(with, ids, callers)
+		if _, err := ours(3 * time.Second); err != nil { // the cache fills
+			return nil, err
+		}
+		cells = append(cells, duel.Cell{
+			Name: fmt.Sprintf("%d callers, no cache", callers), Gate: 3, Ours: ours, Theirs: drawn(without, ids, callers),
+		})
+	}
+	return cells, nil
+}
+
+// zipfIDs are drawn beforehand: drawing one costs as much as a hit. Ranks are spread over
+// the table.
+func zipfIDs() ([]int64, error) {
+	keys, err := load.ParseKeys(fmt.Sprintf("zipf:0.99:%d", pgusers.Rows))
+	if err != nil {
+		return nil, err
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	place := random.Perm(pgusers.Rows)
+	ids := make([]int64, 1<<23)
+	for i := range ids {
+		rank, err := strconv.Atoi(keys.Draw(random, uint64(i)))
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = int64(place[rank-1]) + 1
+	}
+	return ids, nil
+}
+
+// drawn is a closed loop of single reads, each caller at a place of its own in the list.
+func drawn(r *fulcrum.Reader[int64, pgusers.Profile], ids []int64, callers int) func(time.Duration) (float64, error) {
+	ctx := context.Background()
+	return func(d time.Duration) (float64, error) {
+		from := rand.IntN(len(ids))
+		return duel.Load{Callers: callers, Op: func(caller, i int) error {
+			id := ids[(from+caller*len(ids)/callers+i)%len(ids)]
+			p, err := r.Get(ctx, id)
+			return pgusers.MustBe(p, id, err)
+		}}.Run(d)
+	}
+}
