@@ -61,6 +61,9 @@ func New[K comparable, V any](cfg Config[K, V]) (*Near[K, V], error) {
 	return c, err
 }
 
+// Config is what it was made of, with all defaults filled in.
+func (c *Near[K, V]) Config() Config[K, V] { return c.cfg }
+
 func (c *Near[K, V]) now() time.Duration { return time.Since(c.epoch) }
 
 // holds says that nothing was written since the entry's lease was given.

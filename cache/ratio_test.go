@@ -61,7 +61,7 @@ func replayed(t *testing.T, name string, entries int) cache.Stats {
 		Cache: near,
 		Fetch: func(_ context.Context, b *fulcrum.Batch[string, uint32]) error {
 			for i, k := range b.Keys() {
-				b.SetAt(i, binary.BigEndian.Uint32([]byte(k + "    ")))
+				b.SetAt(i, binary.BigEndian.Uint32([]byte(k+"    ")))
 			}
 			return nil
 		},

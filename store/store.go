@@ -69,6 +69,15 @@ type Punctual interface {
 	Punctual() time.Duration
 }
 
+// Exact is implemented by a Writable that knows whether two of its keys can stand for the
+// same row. Where they can (collations that ignore case, padded text), or where a table
+// does not say, a cache forgets all its keys when one is written.
+type Exact interface {
+	Writable
+	// ExactKeys says that each row has one key.
+	ExactKeys() bool
+}
+
 // ErrUnavailable says that the database could not be reached or did not answer;
 // the request may succeed later. It is fulcrum.ErrUnavailable too.
 var ErrUnavailable error = unavailable{}

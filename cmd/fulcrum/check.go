@@ -49,9 +49,10 @@ type tunerJSON struct {
 }
 
 type resourceJSON struct {
-	Name string   `json:"name"`
-	Path string   `json:"path"`
-	Key  []string `json:"key"`
+	Name  string   `json:"name"`
+	Path  string   `json:"path"`
+	Key   []string `json:"key"`
+	Cache string   `json:"cache,omitempty"` // how much is kept, and for how long
 }
 
 type regionJSON struct {
@@ -107,7 +108,7 @@ func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 	result.Pool = &poolJSON{Used: most + max(0, b.Reserved), Max: opened.db.Conns()}
 	result.Tuner = &tunerJSON{Kind: tunerNames[b.Tuner], MinInFlight: max(1, b.MinInFlight), MaxInFlight: most, Reserved: max(0, b.Reserved)}
 	for _, r := range opened.gateway.Describe() {
-		result.Resources = append(result.Resources, resourceJSON{Name: r.Name, Path: r.Path, Key: r.Key})
+		result.Resources = append(result.Resources, resourceJSON{Name: r.Name, Path: r.Path, Key: r.Key, Cache: r.Cache})
 	}
 	for _, r := range opened.gateway.Regions() {
 		result.Regions = append(result.Regions, regionJSON{Name: r.Name, Mode: r.Policy.Mode.String(), MaxBatch: r.Policy.MaxBatch, SLO: r.SLO, policy: r.String()})
@@ -160,6 +161,9 @@ func (r *checkJSON) print(t terminal, file string) error {
 	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	for _, res := range r.Resources {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", res.Name, res.Path, strings.Join(res.Key, ", "))
+		if res.Cache != "" {
+			fmt.Fprintf(table, "  \tcache\t%s\n", res.Cache)
+		}
 	}
 	for _, region := range r.Regions {
 		fmt.Fprintf(table, "  region %s\t%s\n", region.Name, region.policy)

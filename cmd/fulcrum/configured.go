@@ -60,7 +60,7 @@ func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Co
 	}
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
+		DB: db, Resources: c.Resources, Caches: c.Caches, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
 		Experience: people, Visits: visits,
 		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
@@ -69,7 +69,7 @@ func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Co
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Experience": "experience", "Visits": "experience.keep",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Caches": "cache", "Experience": "experience", "Visits": "experience.keep",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -36,6 +36,7 @@ type Config struct {
 	Scope     Scope                 // row-level security; the zero Scope means none
 	Log       Log                   // what is logged and how
 	Resources []store.Resource      // in the file's order, at least one
+	Caches    Caches                // what is kept of them
 
 	at map[string]position // of every field that is there, by its path
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache"
 	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -65,7 +66,7 @@ func TestExampleDefaults(t *testing.T) {
 	}
 	full := string(text)
 	for _, line := range []string{"insecure: ", "pool: ", "policy:", "  mode: ", "  max_batch: ", "  linger: ", "  max_queued: ",
-		"  max_waiters: ", "tuner:", "  kind: ", "  min_in_flight: ", "  reserved: ", "  prefer: ", "stress:", "  slow_at: ", "  call_timeout: ", "  circuit: ", "usage: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
+		"  max_waiters: ", "tuner:", "  kind: ", "  min_in_flight: ", "  reserved: ", "  prefer: ", "stress:", "  slow_at: ", "  call_timeout: ", "  circuit: ", "usage: ", "cache:", "  entries: ", "  ttl: ", "  negative_ttl: ", "  stale_while_revalidate: ", "  stale_if_degraded: ", "  urgent_cached: ", "limits:", "  keys: ", "  body: ", "  header: ", "  timeout: ", "  shutdown: ", "log: "} {
 		if strings.Count(full, "\n# "+line) != 1 {
 			t.Errorf("no line %q", line)
 		}
@@ -84,6 +85,10 @@ func TestExampleDefaults(t *testing.T) {
 	if want := (fulcrum.BackendConfig{MinInFlight: 1, Reserved: 2, SlowAt: 500 * time.Millisecond, CallTimeout: 2 * time.Second}); !reflect.DeepEqual(c.Backend, want) {
 		t.Errorf("backend %+v", c.Backend)
 	}
+	near, err := cache.New(cache.Config[store.Key, []byte]{Entries: c.Caches["users"].Entries})
+	if err != nil || !reflect.DeepEqual(c.Caches["users"], near.Config()) {
+		t.Errorf("cache %+v, want %+v (%v)", c.Caches["users"], near.Config(), err)
+	}
 	c.Policy.InFlight, c.Policy.Reserved = 4, 2 // which no file can say
 	r, err := fulcrum.NewReader(fulcrum.ReaderConfig[int, int]{Fetch: fulcrum.FetchMap[int, int](nil)})
 	if err != nil || r.Policy() != c.Policy {
@@ -100,7 +105,7 @@ tokens: [{name: 'a', sha256: "${HASH}", scope: acme, allow: ["users:read", "*:re
 store: "postgres://u:${PASSWORD}@h/d?x=$${y}"
 pool: {min: 0, max: 3, timeout: 250ms}
 journal: /var/j
-policy: {mode: throughput, max_batch: 10, linger: 5ms, max_queued: 6, max_waiters: 7, max_queue_time: 0}
+policy: {mode: throughput, max_batch: 10, linger: 5ms, max_queued: 6, max_waiters: 7, max_queue_time: 0, urgent_cached: true}
 tuner: {kind: threshold, in_flight: 3, min_in_flight: 2, max_in_flight: 9, reserved: 0, slo: p99=20ms, urgent_slo: "p99 <= 5ms", prefer: cost}
 stress: {slow_at: 1s, call_timeout: 3s, circuit: false}
 regions:
@@ -114,7 +119,9 @@ scope: {setting: app.tenant, from: token}
 log: {level: debug, format: json}
 resources:
   users: {table: public.users, key: id, columns: [id, 2020-01-01, 7, no], writable: false}
-  lists: {table: t, key: [a, b], many: true, columns: [c], order: c desc, limit: 5}
+  lists: {table: t, key: [a, b], many: true, columns: [c], order: c desc, limit: 5, cache: {bytes: 1MiB, negative_ttl: 0, stale_while_revalidate: 0}}
+  loose: {table: l, key: a, columns: [c], cache: false}
+cache: {entries: 5, ttl: 2s, negative_ttl: 1s, stale_while_revalidate: 3s, stale_if_degraded: 4s}
 `), testEnv)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +132,7 @@ resources:
 		Tokens: []Token{{Name: "a", SHA256: c.Tokens[0].SHA256, Scope: "acme", Allow: []string{"users:read", "*:read"}}},
 		Store:  Store{Kind: Postgres, DSN: "postgres://u:pa$$(x)@h/d?x=${y}"},
 		Pool:   Pool{-1, 3, 250 * time.Millisecond},
-		Policy: fulcrum.Policy{Mode: fulcrum.ModeThroughput, MaxBatch: 10, Linger: 5 * time.Millisecond, MaxQueued: 6, MaxWaiters: 7, MaxQueueTime: -1},
+		Policy: fulcrum.Policy{Mode: fulcrum.ModeThroughput, MaxBatch: 10, Linger: 5 * time.Millisecond, MaxQueued: 6, MaxWaiters: 7, MaxQueueTime: -1, UrgentCached: true},
 		Backend: fulcrum.BackendConfig{
 			Tuner: fulcrum.TunerThreshold, InFlight: 3, MinInFlight: 2, MaxInFlight: 9, Reserved: -1, P99: 20 * time.Millisecond, UrgentP99: 5 * time.Millisecond,
 			FewerQueries: true, SlowAt: time.Second, CallTimeout: 3 * time.Second, NoCircuit: true,
@@ -140,6 +147,11 @@ resources:
 		Resources: []store.Resource{
 			{Name: "users", Table: "public.users", Key: []string{"id"}, Columns: []string{"id", "2020-01-01", "7", "no"}},
 			{Name: "lists", Table: "t", Key: []string{"a", "b"}, Many: true, Columns: []string{"c"}, Order: "c desc", Limit: 5},
+			{Name: "loose", Table: "l", Key: []string{"a"}, Columns: []string{"c"}},
+		},
+		Caches: Caches{
+			"users": {Entries: 5, TTL: 2 * time.Second, NegativeTTL: time.Second, StaleWhileRevalidate: 3 * time.Second, StaleIfDegraded: 4 * time.Second},
+			"lists": {Bytes: 1 << 20, NegativeTTL: -1},
 		},
 	}
 	if !reflect.DeepEqual(c, want) {

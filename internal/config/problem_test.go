@@ -16,7 +16,7 @@ func TestProblems(t *testing.T) {
 		{"unknown field", "polcy: {}", "f:3:1: polcy: unknown field; did you mean policy?"},
 		{"swapped letters", "lsiten: x", "f:3:1: lsiten: unknown field; did you mean listen?"},
 		{"capitals", "Listen: x", "f:3:1: Listen: unknown field; did you mean listen?"},
-		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, policy, tuner, stress, usage, journal, limits, scope, log, resources, regions, trusted_proxies, geoip, experience"},
+		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, policy, tuner, stress, usage, journal, limits, scope, log, cache, resources, regions, trusted_proxies, geoip, experience"},
 		{"unknown field inside", "policy: {mode: latency, max_batc: 3}", "f:3:25: policy.max_batc: unknown field; did you mean max_batch?"},
 		{"twice", "listen: a:1\nlisten: b:1", "f:4:1: listen: is there already, in line 3"},
 		{"twice inside", "log: {level: info, level: info}", "f:3:20: log.level: is there already, in line 3"},
@@ -34,6 +34,13 @@ func TestProblems(t *testing.T) {
 		{"K out of bounds", "tuner: {kind: fixed, in_flight: 3, max_in_flight: 2}", "f:3:8: tuner: in_flight 3 is more than max_in_flight 2"},
 		{"bounds of K", "tuner: {min_in_flight: 3, max_in_flight: 2}", "f:3:8: tuner: min_in_flight 3 is more than max_in_flight 2"},
 		{"stress", "stress: {slow_at: 1us, circuit: maybe}", `f:3:19: stress.slow_at: "1us": want a duration between 1ms and 1h, such as 10s` + "\n" + `f:3:33: stress.circuit: "maybe": want true or false`},
+		{"cache without a size", "cache: {ttl: 1m}", "f:3:8: cache: entries or bytes is missing: say how much of each resource may be kept, or cache: false"},
+		{"cache of two sizes", "cache: {entries: 1, bytes: 1KiB}", "f:3:8: cache: entries and bytes are both there: say one of them"},
+		{"no cache", "cache: true", "f:3:8: cache: want entries or bytes, such as {entries: 20000}, or false"},
+		{"cache for too long", "cache: {entries: 1, ttl: 25h, stale_if_degraded: soon}", `f:3:26: cache.ttl: "25h": want a duration between 1ms and 24h, such as 10s` + "\n" +
+			`f:3:50: cache.stale_if_degraded: "soon": want a duration between 1ms and 24h, such as 10s`},
+		{"what is not there for longer", "cache: {entries: 1, ttl: 1s, negative_ttl: 2s}", "f:3:8: cache: negative_ttl 2s is more than ttl 1s"},
+		{"what is not there for longer than by default", "cache: {entries: 1, negative_ttl: 2m}", "f:3:8: cache: negative_ttl 2m is more than ttl 1m"},
 		{"empty", "listen:", "f:3:8: listen: is empty: want host:port, such as 127.0.0.1:8080, or leave it out"},
 		{"empty text", "listen: ''", "f:3:9: listen: is empty: want host:port, such as 127.0.0.1:8080"},
 		{"object as text", "listen: {a: b}", "f:3:9: listen: want host:port, such as 127.0.0.1:8080"},
@@ -120,7 +127,7 @@ func TestProblemsOfFiles(t *testing.T) {
 		{"typos", "store: sqlite:a\nresources:\n  u: {tabel: u, keys: [a], colums: [a], sort: a}", "f:3:6: resources.u.table: is missing: name a table or view\n" +
 			"f:3:6: resources.u.key: is missing: name the column or columns that a request gives\nf:3:6: resources.u.columns: is missing: name those that a row shows\n" +
 			"f:3:7: resources.u.tabel: unknown field; did you mean table?\nf:3:17: resources.u.keys: unknown field; did you mean key?\n" +
-			"f:3:28: resources.u.colums: unknown field; did you mean columns?\nf:3:41: resources.u.sort: unknown field; there are table, key, columns, many, order, limit, writable, version"},
+			"f:3:28: resources.u.colums: unknown field; did you mean columns?\nf:3:41: resources.u.sort: unknown field; there are table, key, columns, many, order, limit, writable, version, cache"},
 		{"wrong types", "store: sqlite:a\nresources:\n  u: {table: [u], key: {a: b}, columns: a, many: 1, limit: x}", "f:3:14: resources.u.table: want a table or view\n" +
 			"f:3:24: resources.u.key: want a column or a list of columns\nf:3:41: resources.u.columns: want a list of columns\n" +
 			`f:3:50: resources.u.many: "1": want true or false` + "\n" + `f:3:60: resources.u.limit: "x": want a whole number between 1 and 100000`},

@@ -8,19 +8,21 @@ import (
 
 // readResources reads what is served. Whether it fits the database, the database
 // says.
-func (c *Config) readResources(v value) {
-	if !v.is(yaml.MappingNode, "names, each with a table, a key and columns") {
-		return
+func (c *Config) readResources(kept *caching) func(value) {
+	return func(v value) {
+		if !v.is(yaml.MappingNode, "names, each with a table, a key and columns") {
+			return
+		}
+		if len(v.node.Content) == 0 {
+			v.wrong("names nothing: want at least one")
+		}
+		v.members(func(name *yaml.Node, member value) {
+			c.Resources = append(c.Resources, readResource(name.Value, member, kept))
+		})
 	}
-	if len(v.node.Content) == 0 {
-		v.wrong("names nothing: want at least one")
-	}
-	v.members(func(name *yaml.Node, member value) {
-		c.Resources = append(c.Resources, readResource(name.Value, member))
-	})
 }
 
-func readResource(name string, v value) store.Resource {
+func readResource(name string, v value, kept *caching) store.Resource {
 	r := store.Resource{Name: name}
 	v.fields(
 		field{name: "table", read: intoText(&r.Table, "a table or view"), missing: "name a table or view"},
@@ -31,6 +33,7 @@ func readResource(name string, v value) store.Resource {
 		field{name: "limit", read: intoInt(&r.Limit, 1, 100_000)},
 		field{name: "writable", read: intoBool(&r.Writable)},
 		field{name: "version", read: intoText(&r.Version, "a column that changes raise by one, or set to now")},
+		field{name: "cache", read: readCache(func(own *Cache) { kept.each[name] = own })},
 	)
 	switch {
 	case r.Version != "" && !r.Writable:

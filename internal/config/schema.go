@@ -14,6 +14,7 @@ import (
 
 // read is the whole file.
 func (c *Config) read(v value) {
+	kept := caching{each: map[string]*Cache{}}
 	v.fields(
 		field{name: "listen", read: intoText(&c.Listen, "host:port, such as 127.0.0.1:8080")},
 		field{name: "admin", read: intoText(&c.Admin, "host:port, such as 127.0.0.1:8081")},
@@ -29,12 +30,14 @@ func (c *Config) read(v value) {
 		field{name: "limits", read: c.readLimits},
 		field{name: "scope", read: c.readScope},
 		field{name: "log", read: c.readLog},
-		field{name: "resources", read: c.readResources, missing: "name at least one, with its table, key and columns"},
+		field{name: "cache", read: readCache(func(all *Cache) { kept.all = all })},
+		field{name: "resources", read: c.readResources(&kept), missing: "name at least one, with its table, key and columns"},
 		field{name: "regions", read: c.readRegions},
 		field{name: "trusted_proxies", read: c.readProxies},
 		field{name: "geoip", read: intoText(&c.GeoIP, "a MaxMind database, such as GeoLite2-Country.mmdb")},
 		field{name: "experience", read: c.readPeople},
 	)
+	c.Caches = kept.caches(c.Resources)
 	v.later = append(v.later, func() { c.checkScope(v) })
 }
 
@@ -86,6 +89,7 @@ func (c *Config) readPolicy(v value) {
 		field{name: "linger", read: intoDuration(&p.Linger, 2*time.Millisecond, time.Second)},
 		field{name: "max_queued", read: intoInt(&p.MaxQueued, 1, 100_000_000)},
 		field{name: "max_waiters", read: intoInt(&p.MaxWaiters, 1, 100_000_000)},
+		field{name: "urgent_cached", read: intoBool(&p.UrgentCached)},
 		field{name: "max_queue_time", read: intoSpanOrNone(&p.MaxQueueTime, time.Millisecond, time.Minute)},
 	)
 	p.Mode = modes[mode]

@@ -294,7 +294,7 @@ func (f *following) reset(at events.ID) bool {
 	if f.x.who != nil && f.x.who.scope != "" {
 		ctx = fulcrum.WithScope(ctx, f.x.who.scope)
 	}
-	row, err := f.x.reader.Get(ctx, f.key, options[f.x.class])
+	row, err := f.x.reader.Get(ctx, f.key, options[f.x.class], fulcrum.Fresh)
 	var body []byte
 	switch {
 	case errors.Is(err, fulcrum.ErrNotFound):

@@ -24,7 +24,7 @@ type commits struct {
 }
 
 // open makes a Writer for each resource that can be written, and its journal.
-func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.Table, onEvent func(fulcrum.Event)) error {
+func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.Table, kept caches, onEvent func(fulcrum.Event)) error {
 	c.writers = make(map[string]*writer)
 	c.hub.init()
 	for _, r := range cfg.Resources {
@@ -40,8 +40,8 @@ func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.
 			return err
 		}
 		w, err := fulcrum.NewWriter(fulcrum.WriterConfig[store.Change, store.Written]{
-			Journaling: journaling,
-			Name:       r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: c.hub.resolved(table.Resolve), Backend: c.backend, Timeout: cfg.Timeout,
+			Journaling: journaling, Invalidate: kept.forget(cfg.Resources, r, table),
+			Name: r.Name, Apply: c.hub.around(r.Name, table.Apply), Resolve: c.hub.resolved(table.Resolve), Backend: c.backend, Timeout: cfg.Timeout,
 			OrderBy: func(c store.Change) string { return string(c.Key) },
 			Size:    func(c store.Change) int { return len(c.Key) + len(c.Body) },
 			Lost: func(change store.Change, err error) {

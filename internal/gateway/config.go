@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache"
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/region"
 	"github.com/fulcrum-data/fulcrum/store"
@@ -33,6 +34,9 @@ type Config struct {
 	DB store.DB
 	// Resources are what is served, at least one, each name once.
 	Resources []store.Resource
+	// Caches keep rows of resources, by their names; a Config's Size is the gateway's own.
+	// Default none.
+	Caches map[string]cache.Config[store.Key, []byte]
 	// Policy holds the limits of each Reader; there is one for each resource in each
 	// region. Its InFlight and Reserved have no meaning: see Backend.
 	Policy fulcrum.Policy
@@ -144,7 +148,7 @@ func (c Config) validate() error {
 	if c.DB == nil {
 		err = errors.Join(err, &FieldError{"DB", "is missing: give it an opened store"})
 	}
-	err = errors.Join(err, checkNames(c.Resources))
+	err = errors.Join(err, checkNames(c.Resources), c.checkCaches())
 	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
 		err = errors.Join(err, &FieldError{"Timeout", fmt.Sprintf("%s is not between %s and %s", c.Timeout, minTimeout, maxTimeout)})
 	}

@@ -18,6 +18,7 @@ type ResourceInfo struct {
 	Path   string         // of a row: /v1/users/{id}
 	Key    []string       // what a request gives: "id: an integer"
 	Policy fulcrum.Policy // with all defaults filled in
+	Cache  string         // what is kept, in words; empty if nothing is
 }
 
 // RegionInfo says how one region is served.
@@ -79,7 +80,7 @@ func (g *Gateway) Describe() []ResourceInfo {
 	all := make([]ResourceInfo, 0, len(l.resources))
 	for _, r := range g.cfg.Resources {
 		res := l.resources[r.Name]
-		info := ResourceInfo{Name: r.Name, Path: prefix + r.Name, Policy: res.readers[l.table.Default().Index()].Policy()}
+		info := ResourceInfo{Name: r.Name, Path: prefix + r.Name, Policy: res.readers[l.table.Default().Index()].Policy(), Cache: g.caches.describe(g.cfg, r)}
 		for i, want := range keyTypes(res.table, r.Key) {
 			info.Path += "/{" + r.Key[i] + "}"
 			info.Key = append(info.Key, r.Key[i]+": "+want)

@@ -26,6 +26,7 @@ type exchange struct {
 	res       *resource
 	reader    *reader // of the resource in the request's region
 	class     fulcrum.Class
+	fresh     fulcrum.Option // how fresh a row must be; zero: as the cache has it
 	timeout   time.Duration
 	started   time.Time // when its keys were known
 	trace     fulcrum.Trace
@@ -178,7 +179,7 @@ func (x *exchange) readHeaders() bool {
 		x.fail(problem{kind: badHeader, detail: err.Error()})
 		return false
 	}
-	x.class, x.timeout = class, timeout
+	x.class, x.timeout, x.fresh = class, timeout, freshnessOf(x.r.Header)
 	return true
 }
 

@@ -37,6 +37,7 @@ type Gateway struct {
 	people   *beacon.Receiver // nil: what they feel is not asked
 	visits   *visits          // nil: they are in memory alone
 	commits  commits
+	caches   caches
 
 	reloading sync.Mutex // guards what follows
 	readers   map[place]opened
@@ -83,7 +84,10 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err := g.openVisits(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.commits.open(ctx, cfg, g.tables, g.onEvent); err != nil {
+	if g.caches, err = openCaches(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.commits.open(ctx, cfg, g.tables, g.caches, g.onEvent); err != nil {
 		return nil, errors.Join(fmt.Errorf("gateway: %w", err), g.commits.shutdown(ctx))
 	}
 	if err := g.install(cfg, l); err != nil {

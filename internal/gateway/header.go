@@ -41,17 +41,21 @@ func timeoutOf(values []string, standard time.Duration) (time.Duration, error) {
 // serverTiming says how the request was served, for the Server-Timing header:
 //
 //	lane;desc=normal, queue;dur=0.412, batch;desc="n=37", db;dur=1.871, mode;desc=balanced
+//	lane;desc=normal, cache;desc=hit, mode;desc=balanced
 //
 // Durations are in milliseconds. What was not served by one batch (a batchGet, a
 // refusal) tells its total instead.
 func (x *exchange) serverTiming() string {
 	b := append(x.timing[:0], "lane;desc="...)
-	if t := x.trace; t.Keys > 0 {
+	switch t := x.trace; {
+	case t.Cached:
+		b = append(append(b, t.Class.String()...), ", cache;desc=hit"...)
+	case t.Keys > 0:
 		b = append(b, t.Class.String()...)
 		b = appendMillis(append(b, ", queue;dur="...), t.Queued)
 		b = strconv.AppendInt(append(b, `, batch;desc="n=`...), int64(t.Keys), 10)
 		b = appendMillis(append(b, `", db;dur=`...), t.Service)
-	} else {
+	default:
 		b = append(b, x.class.String()...)
 		total := time.Duration(0)
 		if !x.started.IsZero() {

@@ -134,7 +134,7 @@ func (g *Gateway) readerFor(res *resource, r *region.Region, p fulcrum.Policy) (
 	}
 	fetch := res.table.Fetch
 	made, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
-		Name: res.name, Timeout: g.cfg.Timeout, Policy: p, One: res.table.One, Backend: g.backend,
+		Name: res.name, Timeout: g.cfg.Timeout, Policy: p, One: res.table.One, Backend: g.backend, Cache: g.caches.of(res.name),
 		Fetch: func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
 			err := fetch(ctx, b)
 			if err == nil {
@@ -205,7 +205,7 @@ func (c Config) restart(to Config) error {
 		name     string
 		from, to any
 	}{
-		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources},
+		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Caches", c.Caches, to.Caches},
 		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Commits", tuning(c.Commits), tuning(to.Commits)}, {"Journal", c.Journal, to.Journal}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
 		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Experience", c.Experience, to.Experience},
 	} {

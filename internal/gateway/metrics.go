@@ -82,6 +82,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	} {
 		out <- d
 	}
+	for _, d := range cacheDescs {
+		out <- d
+	}
 	for _, d := range writeDescs {
 		out <- d
 	}
@@ -100,6 +103,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	})
 	c.backend(sink{out: out}, k)
 	c.g.commits.collect(out)
+	c.g.caches.collect(out)
 	for status := range c.g.statuses {
 		if n := c.g.statuses[status].Load(); n > 0 {
 			out <- prometheus.MustNewConstMetric(statusDesc, prometheus.CounterValue, float64(n), strconv.Itoa(status))

@@ -150,8 +150,9 @@ func (x *exchange) row(name, path string) {
 		x.fail(p)
 		return
 	}
-	row, err := x.reader.Get(ctx, key, options[x.class], x.res.wait, fulcrum.Traced(&x.trace))
+	row, err := x.reader.Get(ctx, key, options[x.class], x.fresh, x.res.wait, fulcrum.Traced(&x.trace))
 	ctx.end()
+	x.tellAge()
 	if err != nil {
 		x.fail(x.report(err))
 		return

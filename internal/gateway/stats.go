@@ -83,6 +83,7 @@ type resourceJSON struct {
 	Policy    policyJSON              `json:"policy"`
 	Classes   map[string]classJSON    `json:"classes"`
 	SLO       *sloJSON                `json:"slo,omitempty"`
+	Cache     *cacheJSON              `json:"cache,omitempty"` // of all regions together
 	Regions   map[string]resourceJSON `json:"regions,omitempty"`
 }
 
@@ -153,6 +154,7 @@ func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 	s.Commits, s.Writes = g.commits.stats(up)
 	for name := range l.resources {
 		r := g.resourceStats(l, name, readers)
+		r.Cache = g.caches.stats(name)
 		s.Resources[name] = r
 		s.Rates = s.Rates.plus(r.Rates)
 	}

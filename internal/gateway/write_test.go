@@ -20,6 +20,13 @@ import (
 // keys the database makes.
 func writableConfig(t *testing.T) Config {
 	t.Helper()
+	cfg, _ := writableFile(t)
+	return cfg
+}
+
+// writableFile is writableConfig, and the file's path.
+func writableFile(t *testing.T) (Config, string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "writable.db")
 	file, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -48,7 +55,7 @@ func writableConfig(t *testing.T) Config {
 		{Name: "logs", Table: "logs", Key: []string{"id"}, Columns: []string{"id", "line", "n"}, Writable: true},
 		{Name: "fixed", Table: "fixed", Key: []string{"id"}, Columns: []string{"id"}},
 	}
-	return cfg
+	return cfg, path
 }
 
 // step is a request and what comes back.

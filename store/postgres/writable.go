@@ -20,7 +20,10 @@ type writable struct {
 	sheet atomic.Pointer[sheet]
 }
 
-var _ store.Writable = (*writable)(nil)
+var _ store.Exact = (*writable)(nil)
+
+// ExactKeys says that the database takes no two keys for the same.
+func (w *writable) ExactKeys() bool { return w.sheet.Load().alike == "" }
 
 // A sheet is how a resource is written as long as its columns keep their types.
 type sheet struct {

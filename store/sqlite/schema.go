@@ -160,6 +160,7 @@ type opened struct {
 	table    *table
 	key      []store.KeyColumn
 	sql      string
+	exact    bool // the file takes no two keys for the same
 }
 
 // check compares a resource with the file and writes its select. Values are bound;
@@ -194,7 +195,10 @@ func (c *conn) check(r store.Resource, typed bool) (*opened, error) {
 			return nil, err
 		}
 	}
-	o.sql = t.selectSQL(r, order)
+	o.sql, o.exact = t.selectSQL(r, order), true
+	for _, k := range o.key {
+		o.exact = o.exact && (k.Type != store.KeyText || strings.EqualFold(c.collation(t, k.Name), "BINARY"))
+	}
 	return o, c.checkIndex(o, wrong)
 }
 

@@ -24,16 +24,17 @@ type writable struct {
 	schema  string
 	table   string
 	sheet   *sheet
+	exact   bool
 	look    *plan // whether a row is there, and its version
 	removal *plan
 	replace *plan // of all columns; nil if there are none but the key
 	create  *plan // with all columns
 }
 
-var _ store.Writable = (*writable)(nil)
+var _ store.Exact = (*writable)(nil)
 
 func newWritable(t *resource, o *opened, s *sheet) *writable {
-	w := &writable{resource: t, name: o.resource.Name, schema: o.table.schema, table: o.table.name, sheet: s}
+	w := &writable{resource: t, name: o.resource.Name, schema: o.table.schema, table: o.table.name, sheet: s, exact: o.exact}
 	shown := "1"
 	if s.version != nil {
 		shown = quote(s.version.name)
@@ -50,6 +51,9 @@ func newWritable(t *resource, o *opened, s *sheet) *writable {
 	w.create = t.db.planOf(w.insertSQL(all, true))
 	return w
 }
+
+// ExactKeys says that the file takes no two keys for the same.
+func (w *writable) ExactKeys() bool { return w.exact }
 
 func (w *writable) target() string { return quote(w.schema) + "." + quote(w.table) }
 
