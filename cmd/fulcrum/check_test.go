@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -162,6 +163,24 @@ func TestCheckWithoutFile(t *testing.T) {
 }
 
 // The example fits a database like the one it speaks of.
+// What is kept is told, and what a change of another resource does to it.
+func TestCheckTellsOfCaches(t *testing.T) {
+	dir := shop(t)
+	file := write(t, dir, "store: sqlite:DIR/shop.db\ncache: {entries: 20000}\nresources:\n"+
+		"  users: {table: users, key: id, columns: [id], cache: {bytes: 1MiB, ttl: 5s}}\n"+
+		"  orders: {table: orders, key: id, columns: [total, user_id], writable: true, cache: false}\n"+
+		"  orders_by_user: {table: orders, key: user_id, many: true, columns: [id, total]}\n")
+	code, stdout, stderr := try(t.Context(), "check", "-c", file)
+	for _, want := range []string{"cache 1048576 bytes, for 5s\n", "cache 20000 entries, for 1m0s; each change of orders empties it, since it does not name user_id\n"} {
+		if code != 0 || !strings.Contains(regexp.MustCompile(" +").ReplaceAllString(stdout, " "), want) {
+			t.Errorf("code %d\n%s%s\nwant %s", code, stdout, stderr, want)
+		}
+	}
+	if strings.Count(stdout, "cache") != 2 {
+		t.Errorf("want two caches:\n%s", stdout)
+	}
+}
+
 func TestCheckExample(t *testing.T) {
 	text, err := os.ReadFile("../../fulcrum.example.yaml")
 	if err != nil {

@@ -228,7 +228,7 @@ func rounded(v float64) string {
 
 // built are the settings that a configuration may hold; the others are told as
 // comments.
-var built = map[string]bool{"policy.mode": true, "policy.max_batch": true}
+var built = map[string]bool{"cache.entries": true, "policy.mode": true, "policy.max_batch": true}
 
 // Fragment is the advice as a part of fulcrum.yaml, each line with its evidence and
 // predicted gain. What `fulcrum serve` does not know yet stands as a comment.
