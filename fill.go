@@ -17,7 +17,7 @@ type fill[K comparable, V any] struct {
 	class   Class
 	waiters int // guarded by fills.mu
 
-	done  chan struct{} // closed when what follows is there
+	done  chan struct{} // closed when what follows is there; made for the first who waits, guarded by fills.mu
 	value V
 	err   error
 	trace Trace
@@ -42,10 +42,12 @@ func (fs *fills[K, V]) join(at keyIn[K], lease Lease, req request, maxWaiters in
 		if lanes[f.class] > lanes[req.class] || f.waiters >= maxWaiters || req.maxAge > 0 && lease.At-f.lease.At > req.maxAge {
 			return nil, false
 		}
-		f.waiters++
+		if f.waiters++; f.done == nil {
+			f.done = make(chan struct{})
+		}
 		return f, false
 	}
-	f = &fill[K, V]{at: at, lease: lease, class: req.class, done: make(chan struct{})}
+	f = &fill[K, V]{at: at, lease: lease, class: req.class}
 	if fs.all == nil {
 		fs.all = make(map[keyIn[K]]*fill[K, V])
 	}
@@ -59,6 +61,9 @@ func (fs *fills[K, V]) end(f *fill[K, V]) {
 	if fs.all[f.at] == f {
 		delete(fs.all, f.at)
 	}
+	done := f.done
 	fs.mu.Unlock()
-	close(f.done)
+	if done != nil { // nobody comes any more
+		close(done)
+	}
 }

@@ -14,7 +14,8 @@ const StatsWindow = 10 * time.Second
 
 // Stats is what a Reader has done. Counts are since its start, in requests unless
 // they say otherwise, and hold at every moment:
-// Admitted = Answered + Failed + Cancelled + Queued + InFlight.
+// Admitted = Answered + Failed + Cancelled + Queued + InFlight. What a Cache answered, and
+// who waited for another's fill, is in none of them.
 type Stats struct {
 	Name      string
 	Policy    Policy

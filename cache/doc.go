@@ -21,5 +21,5 @@
 // holds it; an entry is told only while its stripe's word is still the same. So a write
 // never has to find the entries that it makes old, in whatever scope they are, and an
 // answer that comes late is old the moment it is kept. Keys that share a stripe with one
-// that is written are read anew, too; there are four stripes for each entry.
+// that is written are read anew, too; there are two stripes for each entry.
 package cache

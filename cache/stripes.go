@@ -20,8 +20,8 @@ const (
 
 	leastStripes, mostStripes = 1 << 10, 1 << 21
 
-	// stripesOfEntry: a write makes one entry in four old that is not its own.
-	stripesOfEntry = 4
+	// stripesOfEntry: of two writes one makes an entry old that is not its own.
+	stripesOfEntry = 2
 )
 
 func (s *stripes[K]) init(entries int) {

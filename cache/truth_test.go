@@ -199,7 +199,7 @@ func rightlyTold(n *cache.Near[int, int]) func(*fulcrum.Commit[change, struct{}]
 type unleased struct{ *cache.Near[int, int] }
 
 func (c unleased) Put(scope string, key int, _ fulcrum.Lease, value int, found bool) {
-	c.Near.Put(scope, key, c.Near.Lease(key), value, found)
+	c.Near.Put(scope, key, c.Lease(key), value, found)
 }
 
 // gregarious has a reader wait for any query that is in flight.

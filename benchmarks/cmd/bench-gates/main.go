@@ -19,7 +19,7 @@ var suites = []duel.Suite{
 	{Name: "sqlite", About: "Embedded SQLite, 200,000 rows. Theirs: prepared point selects through database/sql.", Make: sqliteCells},
 	{Name: "postgres", About: "PostgreSQL, 1,000,000 rows of about 350 bytes, uniform keys, loopback. Theirs: pgx.", Make: pgCells},
 	{Name: "http", About: "The gateway over the same PostgreSQL. Theirs: a net/http handler with a pooled query and encoding/json.", Make: httpCells},
-	{Name: "cache", About: "A Reader behind a near cache of 100,000 entries over the same PostgreSQL, a tenth of its rows; keys after Zipf's law, exponent 0.99. Theirs: the same Reader without it.", Make: cacheCells},
+	{Name: "cache", About: "A Reader behind a near cache over the same PostgreSQL, of a tenth and of three tenths of its rows; keys after Zipf's law, exponent 0.99. Theirs: the same Reader without it.", Make: cacheCells},
 	{Name: "beacons", About: "The gateway over the same PostgreSQL while browsers tell 2,000 times a second what people feel. Theirs: the same gateway while they do not. Clients and database share its cores.", Make: beaconCells},
 }
 
