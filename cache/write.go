@@ -70,7 +70,8 @@ func (c *Near[K, V]) Clear() {
 	c.entries.InvalidateAll()
 }
 
-// Invalidating is a WriterConfig.Invalidate: it has c forget the key of each write.
+// Invalidating is a WriterConfig.Invalidate: it has c forget the key of each write, of
+// merged ones that of the result.
 func Invalidating[T, R any, K comparable, V any](c *Near[K, V], key func(T) K) func(*fulcrum.Commit[T, R]) func(known bool) {
 	return func(commit *fulcrum.Commit[T, R]) func(bool) {
 		if commit.Len() == 0 {
