@@ -15,8 +15,8 @@ import (
 	"github.com/fulcrum-data/fulcrum/cache"
 )
 
-// shelf is a table whose rows change; reading it takes a ms. Its keys are those >= 0.
-type shelf struct {
+// bookcase is a table whose rows change; reading it takes a ms. Its keys are those >= 0.
+type bookcase struct {
 	queries, keys atomic.Int64
 	edition       atomic.Int64 // of all rows
 	fails         atomic.Pointer[error]
@@ -24,7 +24,7 @@ type shelf struct {
 	hold          func() bool  // a query takes as long as this holds
 }
 
-func (s *shelf) fetch(ctx context.Context, b *fulcrum.Batch[int, string]) error {
+func (s *bookcase) fetch(ctx context.Context, b *fulcrum.Batch[int, string]) error {
 	s.queries.Add(1)
 	s.keys.Add(int64(b.Len()))
 	edition := s.edition.Load()
@@ -49,11 +49,11 @@ func text(scope string, key int, edition int64) string {
 	return fmt.Sprintf("%s/%d, edition %d", scope, key, edition)
 }
 
-// library is a Reader of a shelf with a cache before it.
+// library is a Reader of a bookcase with a cache before it.
 type library struct {
 	*fulcrum.Reader[int, string]
 	t     *testing.T
-	shelf *shelf
+	shelf *bookcase
 	near  *cache.Near[int, string]
 }
 
@@ -66,7 +66,7 @@ func newLibrary(t *testing.T, kept cache.Config[int, string], cfg fulcrum.Reader
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &library{t: t, shelf: &shelf{}, near: near}
+	l := &library{t: t, shelf: &bookcase{}, near: near}
 	cfg.Cache, cfg.Fetch = near, l.shelf.fetch
 	if l.Reader, err = fulcrum.NewReader(cfg); err != nil {
 		t.Fatal(err)
