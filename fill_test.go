@@ -287,3 +287,45 @@ func TestWriterInvalidatePanics(t *testing.T) {
 		t.Errorf("Write: %v", err)
 	}
 }
+
+// What a process that died has made of the journal is unknown: everything is forgotten.
+func TestWriterInvalidatesWhatOthersApplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []int // items of each commit
+		applied := map[int]int64{}
+		w, err := fulcrum.NewWriter(fulcrum.WriterConfig[note, int]{
+			OrderBy: func(n note) string { return n.key },
+			Invalidate: func(c *fulcrum.Commit[note, int]) func(bool) {
+				told = append(told, c.Len())
+				return func(known bool) {
+					if !known {
+						t.Error("a commit that was refused for its position is said to be unclear")
+					}
+				}
+			},
+			Apply: func(context.Context, *fulcrum.Commit[note, int]) error {
+				applied[0] = 1
+				return fulcrum.ErrPosition
+			},
+			Journaling: &fulcrum.Journaling[note]{
+				Journal: new(shelf),
+				Encode:  func(n note) ([]byte, error) { return []byte(n.key), nil },
+				Decode:  func(b []byte) (note, error) { return note{key: string(b)}, nil },
+				Applied: func(context.Context, string) (map[int]int64, error) { return applied, nil },
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(t.Context(), note{"a", 1}, fulcrum.Journaled); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(told); got != "[1 0]" {
+			t.Errorf("told of commits with %s items, want [1 0]", got)
+		}
+		_ = w.Shutdown(t.Context())
+	})
+}
