@@ -53,7 +53,8 @@ type Policy struct {
 	// MaxQueueTime is how long requests should be queued at most while more of a class
 	// come than are answered: those that would wait longer are shed. A long queue alone
 	// is no reason. Default with a Backend: the time of three batches that are large enough
-	// to be efficient, between 10 and 50 ms; without one, and with -1: none. At most 1 min.
+	// to be efficient, between 10 and 50 ms; without one, and with -1: none, and none are
+	// shed under stress. At most 1 min.
 	MaxQueueTime time.Duration
 	// UrgentCached has urgent requests ask the Reader's cache too. Default: they go straight
 	// to the backend.

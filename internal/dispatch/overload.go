@@ -83,11 +83,12 @@ func (o *overload) weigh(now time.Duration, rest int, limit time.Duration) {
 
 // overfull says whether a further key of the scope would wait too long: as much may
 // queue as is answered within the longest wait, but always an efficient batch. A scope that has not
-// its equal part of that is let in, so that none is shut out by another.
+// its equal part of that is let in, so that none is shut out by another. Where any wait will
+// do, nobody is refused for it, whatever is asked.
 func (d *Dispatcher[K, P]) overfull(now time.Duration, s *scope[K, P], c Class) bool {
 	l := &d.lanes[c]
 	asked := d.limits.Shed != Urgent && c >= d.limits.Shed
-	if c == Urgent || !l.overload.on && !asked {
+	if c == Urgent || d.maxWait() == 0 || !l.overload.on && !asked {
 		return false
 	}
 	room := max(d.efficient(), int(l.overload.rate*d.maxWait().Seconds()))

@@ -229,6 +229,22 @@ func TestShedAsAsked(t *testing.T) {
 	}
 }
 
+// Who wants no bound of waiting is not shed either, whatever somebody above asks.
+func TestNothingIsShedWithoutABound(t *testing.T) {
+	c := newCounter(0)
+	l := c.d.limits
+	l.Shed = Normal
+	c.d.SetLimits(l)
+	for range 3_000 {
+		c.at(0, func() { c.ask(Normal, "") })
+		c.at(0, func() { c.ask(Bulk, "") })
+	}
+	c.run(0)
+	if c.refused[Normal]+c.refused[Bulk] > 0 {
+		t.Errorf("refused: %v", c.refused)
+	}
+}
+
 // By itself the bound follows what batches take: three that are efficient.
 func TestAutoWait(t *testing.T) {
 	c := newCounter(AutoWait) // 100 keys take as long as a batch by itself: the largest it may be
