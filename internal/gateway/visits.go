@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,25 @@ type visits struct {
 	log    func(problem string, err error)
 
 	lost atomic.Uint64 // beacons that could not be written
+
+	mu      sync.Mutex // guards what follows
+	waiting []told
+	closed  bool
+}
+
+// told is a beacon on its way.
+type told struct {
+	at   time.Time
+	view string
+	body []byte
 }
 
 // What is kept of visits.
 const (
 	mostKeptVisits = 1_000_000
 	forgetEvery    = 10 * time.Minute
+	writeEvery     = 100 * time.Millisecond // nobody waits for it, and a commit costs more than a row
+	mostWaiting    = 20_000
 	visitTime      = 10 * time.Second // for one look at what is kept
 	lastVisits     = 2 * time.Second  // to write what was told last
 )
@@ -72,20 +86,54 @@ func (g *Gateway) openVisits(ctx context.Context) error {
 	return nil
 }
 
-// keep writes a beacon, or counts it as lost. It does not wait: a browser that leaves a
-// page has no time.
+var errVisits = errors.New("gateway: too many wait to be written, or the gateway is ending")
+
+// keep takes a beacon, which is written soon, or counts it as lost. It does not wait: a
+// browser that leaves a page has no time.
 func (v *visits) keep(view string, body []byte) {
-	text, err := json.Marshal(store.Beacon{At: time.Now().UnixMilli(), Body: string(body)})
-	var c store.Change
-	if err == nil {
-		c, err = v.table.ParseChange(store.Change{Op: store.Put, Key: store.JoinKey(view), Body: text})
+	v.mu.Lock()
+	full := v.closed || len(v.waiting) >= mostWaiting
+	if !full {
+		v.waiting = append(v.waiting, told{time.Now(), view, body})
 	}
-	if err == nil {
-		_, err = v.writer.Write(context.Background(), c, fulcrum.InMemory)
+	v.mu.Unlock()
+	if full {
+		v.lose(errVisits)
 	}
+}
+
+// write hands over what waits.
+func (v *visits) write(ctx context.Context) {
+	v.mu.Lock()
+	all := v.waiting
+	v.waiting = nil
+	v.mu.Unlock()
+	changes := make([]store.Change, 0, len(all))
+	for _, b := range all {
+		c, err := v.change(b)
+		if err != nil {
+			v.lose(err)
+			continue
+		}
+		changes = append(changes, c)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	out, _ := v.writer.WriteMany(ctx, changes, fulcrum.InMemory)
+	for _, o := range out {
+		if o.Err != nil {
+			v.lose(o.Err)
+		}
+	}
+}
+
+func (v *visits) change(b told) (store.Change, error) {
+	text, err := json.Marshal(store.Beacon{At: b.at.UnixMilli(), Body: string(b.body)})
 	if err != nil {
-		v.lose(err)
+		return store.Change{}, err
 	}
+	return v.table.ParseChange(store.Change{Op: store.Put, Key: store.JoinKey(b.view), Body: text})
 }
 
 // lose counts a beacon that is in memory alone. The first of a thousand is logged.
@@ -100,19 +148,27 @@ func (v *visits) lose(err error) {
 func (v *visits) shutdown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastVisits)
 	defer cancel()
-	_ = v.writer.Shutdown(ctx) // what it could not write was told to lose
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.write(context.WithoutCancel(ctx)) // into memory: it does not wait
+	_ = v.writer.Shutdown(ctx)          // what it could not write was told to lose
 }
 
-// run forgets the oldest until ctx ends.
+// run writes, and forgets the oldest, until ctx ends.
 func (v *visits) run(ctx context.Context) {
-	every := time.NewTicker(forgetEvery)
-	defer every.Stop()
+	v.forget(ctx)
+	soon, seldom := time.NewTicker(writeEvery), time.NewTicker(forgetEvery)
+	defer soon.Stop()
+	defer seldom.Stop()
 	for {
-		v.forget(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-every.C:
+		case <-soon.C:
+			v.write(ctx)
+		case <-seldom.C:
+			v.forget(ctx)
 		}
 	}
 }

@@ -34,14 +34,26 @@ func beaconCells() ([]duel.Cell, func(), error) {
 		return nil, nil, err
 	}
 	b.Closing(func() { _ = os.RemoveAll(dir) })
-	addr, err := startProgram(b, filepath.Join(dir, "fulcrum"), filepath.Join(dir, "fulcrum.yaml"), gatewayConfig+"experience: {}\n")
-	if err != nil {
-		b.Close()
-		return nil, nil, err
+	var cells []duel.Cell
+	for _, c := range []struct{ name, config string }{
+		{"64 connections, beside 2,000 beacons/s", "experience: {}"},
+		{"the same, and they are kept in a file", "experience: {keep: " + filepath.Join(dir, "visits.db") + "}"},
+	} {
+		addr, err := startProgram(b, filepath.Join(dir, "fulcrum"), filepath.Join(dir, "fulcrum.yaml"), gatewayConfig+c.config+"\n")
+		if err != nil {
+			b.Close()
+			return nil, nil, err
+		}
+		cells = append(cells, beside(c.name, addr))
 	}
+	return cells, b.Close, nil
+}
+
+// beside reads from a gateway that is told of beacons, and one that is not.
+func beside(name, addr string) duel.Cell {
 	read := overHTTP(addr, 64)
-	return []duel.Cell{{
-		Name: "64 connections, beside 2,000 beacons/s", Gate: .8, Theirs: read,
+	return duel.Cell{
+		Name: name, Gate: .8, Theirs: read,
 		Ours: func(d time.Duration) (rate float64, err error) {
 			stop := make(chan struct{})
 			told := make(chan error, 1)
@@ -50,7 +62,7 @@ func beaconCells() ([]duel.Cell, func(), error) {
 			close(stop)
 			return rate, errors.Join(err, <-told)
 		},
-	}}, b.Close, nil
+	}
 }
 
 // tell sends beacons at their rate until stop, over connections that are made first. It
