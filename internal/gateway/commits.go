@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/journal"
@@ -53,7 +54,26 @@ func (c *commits) open(ctx context.Context, cfg Config, tables map[string]store.
 		}
 		c.writers[r.Name] = w
 	}
+	c.tellOrphans(cfg)
 	return nil
+}
+
+// journalSuffix is what the files of journals end with.
+const journalSuffix = ".journal"
+
+// tellOrphans warns of journals that nobody applies: what was acknowledged there waits.
+func (c *commits) tellOrphans(cfg Config) {
+	if cfg.Journal == "" || cfg.Aside {
+		return
+	}
+	found, _ := filepath.Glob(filepath.Join(cfg.Journal, "*"+journalSuffix)) // the pattern is right
+	for _, file := range found {
+		resource := strings.TrimSuffix(filepath.Base(file), journalSuffix)
+		if c.writers[resource] == nil {
+			cfg.Log.Warn("a journal is not applied: its resource cannot be written any more; say writable: true again, or remove the file if it may be lost",
+				"file", file, "resource", resource)
+		}
+	}
 }
 
 // openJournal opens a resource's journal; nil if there are none.
@@ -72,7 +92,7 @@ func (c *commits) openJournal(ctx context.Context, cfg Config, resource string) 
 	if err := os.MkdirAll(cfg.Journal, 0o700); err != nil {
 		return nil, &FieldError{"Journal", err.Error()}
 	}
-	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(cfg.Journal, resource+".journal")})
+	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(cfg.Journal, resource+journalSuffix)})
 	if err != nil {
 		return nil, &FieldError{"Journal", err.Error()}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -350,5 +351,31 @@ func TestJournaledChanges(t *testing.T) {
 		if err := g.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Who takes writable away from a resource whose journal is there is told so.
+func TestOrphanedJournals(t *testing.T) {
+	var log strings.Builder
+	cfg := writableConfig(t)
+	if err := cfg.DB.(store.Keeper).Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Journal, cfg.Log = t.TempDir(), slog.New(slog.NewTextHandler(&log, nil))
+	g := newGateway(t, cfg)
+	if err := g.Shutdown(t.Context()); err != nil || strings.Contains(log.String(), "a journal is not applied") {
+		t.Fatal(err, log.String())
+	}
+	for i := range cfg.Resources {
+		if cfg.Resources[i].Name == "users" {
+			cfg.Resources[i].Writable = false
+		}
+	}
+	g = newGateway(t, cfg)
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "a journal is not applied"); n != 1 || !strings.Contains(log.String(), "resource=users") {
+		t.Errorf("%d warnings: %s", n, log.String())
 	}
 }
