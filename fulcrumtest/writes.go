@@ -79,7 +79,7 @@ func (k *kit) accounts(version string) store.Writable {
 }
 
 func put(key store.Key, body string) store.Change {
-	return store.Change{Op: store.Put, Key: key, Body: []byte(body)}
+	return store.Change{Op: store.Put, Key: key, Body: []byte(body), AskCreated: true}
 }
 
 func patch(key store.Key, body string) store.Change {

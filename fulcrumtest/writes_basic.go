@@ -25,6 +25,31 @@ func (k *kit) puts() {
 	k.holds(w, map[store.Key]string{
 		"1": account(1, "one", 1), "2": account(2, "zwei", 22), "3": `{"id":3,"name":"drei","n":null,"note":""}`, "4": "",
 	})
+	k.putsUnasked(w)
+}
+
+// putsUnasked makes rows, or replaces them, without a word on which it was.
+func (k *kit) putsUnasked(w store.Writable) {
+	unasked := func(c store.Change) store.Change {
+		c.AskCreated = false
+		return c
+	}
+	for _, changes := range [][]store.Change{
+		{unasked(put("5", account(5, "five", 5)))}, {unasked(put("5", account(5, "cinq", 55)))},
+		{unasked(put("5", account(5, "fünf", 555))), unasked(put("6", account(6, "six", 6)))},
+		{unasked(put("6", account(6, "sechs", 66))), put("7", account(7, "seven", 7))},
+	} {
+		out := k.apply(w, changes...)
+		k.ok(out)
+		isCreated(k, out, false, changes[len(changes)-1].AskCreated)
+	}
+	k.rowError(k.apply(w, unasked(put("8", account(8, "bad", -8))))[0], "positive")
+	out := k.apply(w, unasked(put("8", account(8, "bad", -8))), unasked(put("7", account(7, "sept", 77))))
+	k.rowError(out[0], "positive")
+	k.ok(out[1:])
+	k.holds(w, map[store.Key]string{
+		"5": account(5, "fünf", 555), "6": account(6, "sechs", 66), "7": account(7, "sept", 77), "8": "",
+	})
 }
 
 func (k *kit) patches() {

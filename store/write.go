@@ -44,6 +44,9 @@ type Change struct {
 	IfVersion string // the version that the row must have: If-Match; empty: any
 	IfAbsent  bool   // the row must not be there: If-None-Match: * (Put only)
 	Return    bool   // answer with the row as it is afterwards (of a Delete: as it was)
+	// AskCreated has Written.Created told of a Put without IfAbsent too: for a lone one a
+	// database may have to answer with a row where it need not otherwise.
+	AskCreated bool
 
 	// Prepared is what ParseChange made of it, for the Apply of the same table; nil if it
 	// was not asked, or the change comes from a journal.
@@ -70,7 +73,7 @@ type Written struct {
 	Key      Key    // of the row: told for an Insert whose key the database made
 	Row      []byte // JSON object of the visible columns; nil unless Change.Return
 	Version  string // of the row now; empty without a version column, and after Delete
-	Created  bool   // by a Put or an Insert: the row was not there before
+	Created  bool   // by an Insert, or a Put with AskCreated or IfAbsent: the row was not there before
 	Replayed bool   // this is the first answer to a Once, told again
 }
 

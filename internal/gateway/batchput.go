@@ -91,7 +91,7 @@ type puts struct {
 func (x *exchange) parseRows(rows []json.RawMessage) puts {
 	p := puts{wrong: make([]problem, len(rows))}
 	for i, raw := range rows {
-		c, err := x.res.writable.ParseChange(store.Change{Op: store.Put, Body: raw})
+		c, err := x.res.writable.ParseChange(store.Change{Op: store.Put, Body: raw, AskCreated: true})
 		if err != nil {
 			p.wrong[i] = problemOf(err)
 			continue

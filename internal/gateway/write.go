@@ -67,6 +67,7 @@ func (x *exchange) write(c store.Change) {
 	if c.Once != nil {
 		c.Once.Body = x.digest(c)
 	}
+	c.AskCreated = true // 201 or 204
 	c, err := x.res.writable.ParseChange(c)
 	if err != nil {
 		x.fail(x.report(err))

@@ -386,6 +386,9 @@ func (j *job) send(f *flight, sd *pgconn.StatementDescription, g group) error {
 		f.prepared(sd, j.params, st.formats, rows.row)
 	}
 	f.after(rows.end)
+	if st.quiet {
+		f.reads[len(f.reads)-1].tag = &rows.tag
+	}
 	return nil
 }
 

@@ -106,12 +106,17 @@ func (j *job) end(ctx context.Context, rollback bool, claims []claim, token *pgc
 		j.bury(f)
 	}
 	if j.xid == 0 { // nothing was changed but Fulcrum's own tables
-		f.plain("select pg_catalog.pg_current_xact_id()", nil, []int16{binaryFormat}, func(values [][]byte) error {
-			j.xid = binary.BigEndian.Uint64(values[0])
-			return nil
-		})
+		j.askNumber(f)
 	}
 	return j.commit(f, token)
+}
+
+// askNumber adds the question for the transaction's number.
+func (j *job) askNumber(f *flight) {
+	f.plain("select pg_catalog.pg_current_xact_id()", nil, []int16{binaryFormat}, func(values [][]byte) error {
+		j.xid = binary.BigEndian.Uint64(values[0])
+		return nil
+	})
 }
 
 // commit ends the transaction with all that the flight holds.
@@ -231,6 +236,9 @@ func (s *steps) try(ctx context.Context, edits []edit) error {
 	if err := j.send(f, sd, g); err != nil {
 		_ = f.close()
 		return err
+	}
+	if !g.shaped().numbered && j.xid == 0 { // before it is told to commit
+		j.askNumber(f)
 	}
 	err := f.finish()
 	s.control = savepoint

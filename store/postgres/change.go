@@ -69,6 +69,7 @@ func (s *sheet) edit(c *store.Change) (edit, error) {
 	}
 	e := p.edit
 	e.change, e.kind.returns = c, c.Return
+	e.kind.tells = e.kind.verb == upsert && c.AskCreated
 	return e, nil
 }
 
@@ -268,7 +269,7 @@ func (s *sheet) settleKind(e *edit) error {
 		case c.IfVersion != "":
 			e.kind.verb = update
 		default:
-			e.kind.verb = upsert
+			e.kind.verb, e.kind.tells = upsert, c.AskCreated
 		}
 	case c.Op == store.Patch && strings.Trim(string(e.kind.set), "\x00") == "":
 		return &store.BodyError{Problem: "names no column to change"}

@@ -30,6 +30,7 @@ type kind struct {
 	set       columnSet
 	ifVersion bool
 	returns   bool
+	tells     bool // of an upsert, whether the row was created
 }
 
 // A change is how changes of a kind are made: one with scalar parameters, many with
@@ -49,6 +50,7 @@ type shaped struct {
 	formats  []int16
 	types    []uint32
 	numbered bool // the transaction's number comes too
+	quiet    bool // nothing comes back but how many rows were made
 }
 
 const xid8OID = 5069
@@ -60,7 +62,7 @@ const maxKinds = 64
 
 // usual are the kinds that a resource is most likely asked for; opening tries them.
 func (s *sheet) usual() []kind {
-	kinds := []kind{{verb: upsert, set: s.all}, {verb: create, set: s.all}, {verb: remove}}
+	kinds := []kind{{verb: upsert, set: s.all}, {verb: upsert, set: s.all, tells: true}, {verb: create, set: s.all}, {verb: remove}}
 	if len(s.body) > 0 {
 		kinds = append(kinds, kind{verb: update, set: s.all, ifVersion: s.version != nil, returns: true})
 	}
@@ -146,12 +148,13 @@ func (ch *change) shape(many bool) shaped {
 	if many && !ch.inOrder() {
 		add("k.i", pgtype.Int8OID)
 	}
-	if ch.verb == upsert {
+	s.quiet = !many && ch.verb == upsert && !ch.tells && len(s.types) == 0
+	if ch.verb == upsert && ch.tells {
 		add(ch.sheet.created, pgtype.BoolOID)
 	}
 	// The number of a lone row's transaction would come with the answer to its commit, too
 	// late to ask what became of that.
-	if s.numbered = many || len(s.types) == 0; s.numbered {
+	if s.numbered = many || len(s.types) == 0 && !s.quiet; s.numbered {
 		add("pg_catalog.pg_current_xact_id()", xid8OID)
 	}
 	s.statement = newStatement(w.write(last))
@@ -226,6 +229,9 @@ func (w *sqlWriter) source() string {
 }
 
 func (w *sqlWriter) returning(last []string) string {
+	if len(w.gives)+len(last) == 0 {
+		return ""
+	}
 	return " returning " + strings.Join(slices.Concat(w.gives, last), ", ")
 }
 

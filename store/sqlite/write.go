@@ -272,12 +272,12 @@ func (w *writable) make(conn *conn, c *store.Change, e *edit) (written store.Wri
 	case c.Op == store.Delete:
 		return written, w.remove(conn, c, e, &written)
 	case c.Op == store.Insert || c.IfAbsent:
-		err = w.insert(conn, e, &written)
+		err = w.insert(conn, e, c.AskCreated || c.IfAbsent, &written)
 	default:
 		var found bool
 		if found, err = w.update(conn, e, &written); err == nil && !found {
 			if err = fulcrum.ErrNotFound; c.Op == store.Put {
-				err = w.insert(conn, e, &written)
+				err = w.insert(conn, e, c.AskCreated || c.IfAbsent, &written)
 			}
 		}
 	}
@@ -333,8 +333,8 @@ func (w *writable) update(conn *conn, e *edit, written *store.Written) (found bo
 	return conn.changes() > 0, err
 }
 
-// insert makes a row that must not be there.
-func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
+// insert makes a row that must not be there. asks says that somebody wants to be told.
+func (w *writable) insert(conn *conn, e *edit, asks bool, written *store.Written) error {
 	values := w.named(e)
 	switch {
 	case w.sheet.timed:
@@ -356,7 +356,7 @@ func (w *writable) insert(conn *conn, e *edit, written *store.Written) error {
 	}
 	err := w.run(conn, p, e, values, func(s *stmt) { written.Key = w.keyOf(s) })
 	if err == nil {
-		written.Created = true
+		written.Created = e.op == store.Insert || asks
 		return nil
 	}
 	var row *store.RowError

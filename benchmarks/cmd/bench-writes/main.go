@@ -20,7 +20,7 @@ var suites = []duel.Suite{
 	{Name: "memory", About: "Messages that are answered from memory, to a sink that takes no time; theirs: the target of 1,000,000 a second.", Make: memoryCells},
 	{Name: "sqlite", About: "Embedded SQLite, synchronous=FULL, 100,000 rows of about 350 bytes, uniform keys. Theirs: one prepared upsert and commit for each row through database/sql.", Make: sqliteCells},
 	{Name: "journal", About: "Journal of 256-byte records, the last 10,000 or more kept. Theirs: a bare file with fdatasync and the same gathering.", Make: journalCells},
-	{Name: "postgres", About: "PostgreSQL, fsync and synchronous_commit on, 100,000 rows of about 350 bytes, uniform keys. Theirs: pgx with 50 connections and an upsert for each row, or 2 statements of 1,000 rows at once (unnest).", Make: pgCells},
+	{Name: "postgres", About: "PostgreSQL, fsync and synchronous_commit on, 100,000 rows of about 350 bytes, uniform keys. Theirs: pgx with 50 connections and an upsert for each row, or 2 statements of 1,000 rows at once (unnest). Beside these stand store/postgres, to which rows come as JSON and which answers for each, and a Writer of the same values over the same statement.", Make: pgCells},
 }
 
 func main() {
