@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/fulcrum-data/fulcrum/cache"
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/store"
 )
@@ -93,4 +94,18 @@ func TestDashboardSettlesADeadLetter(t *testing.T) {
 	b.until(t, `document.getElementById('letter-h').textContent === 'Replay dead letter 1'`)
 	b.run(t, chromedp.Click("#letter-ok"))
 	b.until(t, `document.querySelector('#letter-dialog .error').textContent.includes('constraint')`)
+}
+
+// The share of reads that the cache answered stands with its resource; others have none.
+func TestDashboardShowsCaches(t *testing.T) {
+	cfg := testConfig(&memory{})
+	cfg.Caches = map[string]cache.Config[store.Key, []byte]{"users": {Entries: 100}}
+	g, _ := start(t, cfg)
+	for range 4 {
+		ask(t, g.Data(), "GET", "/v1/users/1", "")
+	}
+	b := open(t, "http://"+g.AdminAddr()+"/", 1280, 900)
+	b.until(t, `[...document.querySelectorAll('#resources tr')].some((r) => r.cells[0].textContent === 'users' && r.cells[1].textContent === '75 %')`)
+	b.until(t, `[...document.querySelectorAll('#resources tr')].some((r) => r.cells[0].textContent === 'things' && r.cells[1].textContent === '–')`)
+	b.quiet(t)
 }

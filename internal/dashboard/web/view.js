@@ -121,10 +121,10 @@ export function regions(stats) {
 
 export function resources(stats) {
   const rows = Object.entries(stats.resources).sort().map(([name, r]) => [
-    name, count(r.rates.throughput_rps), count(r.rates.refused_rps), r.mean_batch.toFixed(1), percent(r.saved_queries / Math.max(1, r.answered + r.failed)),
+    name, r.cache && r.cache.hits + r.cache.misses ? percent(r.cache.hit_ratio) : '–', count(r.rates.throughput_rps), count(r.rates.refused_rps), r.mean_batch.toFixed(1), percent(r.saved_queries / Math.max(1, r.answered + r.failed)),
     String(r.queued), String(r.in_flight), r.failed ? [count(r.failed), 'bad'] : '0', `${time(r.model.batch_seconds)} + ${time(r.model.key_seconds)}·n`,
   ]);
-  table($('resources'), 'Resources', ['resource', 'answered/s', 'refused/s', 'keys per batch', 'queries saved', 'queued', 'in flight', 'failed', 'a batch of n takes'], rows);
+  table($('resources'), 'Resources', ['resource', 'from cache', 'answered/s', 'refused/s', 'keys per batch', 'queries saved', 'queued', 'in flight', 'failed', 'a batch of n takes'], rows);
 }
 
 const span = 600; // seconds that the bands show at most
