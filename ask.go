@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/mode"
 )
@@ -13,10 +14,11 @@ import (
 type query[K comparable, V any] struct {
 	ctx      detached
 	batch    Batch[K, V]
-	calls    int       // of Fetch and One
-	whole    error     // of all keys together
-	call     mode.Call // at the backend's circuit
-	refused  bool      // by it
+	calls    int           // of Fetch and One
+	took     time.Duration // of the copy that answered; 0: there are none
+	whole    error         // of all keys together
+	call     mode.Call     // at the backend's circuit
+	refused  bool          // by it
 	answered bool
 }
 

@@ -61,6 +61,12 @@ type BackendConfig struct {
 	// NoCircuit has the backend asked whatever fails. Default false.
 	NoCircuit bool
 
+	// Copies are the databases that its Readers' Fetch and One can ask. Each has a K of
+	// its own. Default: there is one database, of which nothing has to be said.
+	Copies []Copy
+	// Choice is how a read chooses among the Copies.
+	Choice Choice
+
 	// OnDecision is told when the tuner changes something. Like OnEvent it runs on the
 	// goroutine of a request and should return quickly. Default nil.
 	OnDecision func(Decision)
@@ -72,6 +78,7 @@ type BackendConfig struct {
 // Decision is what a tuner has decided.
 type Decision struct {
 	Backend  string        // BackendConfig.Name
+	Copy     string        // Copy.Name, of whose K it is; empty if there are none
 	At       time.Duration // since the Backend was made
 	Name     string        // what it did: double, grow, try, back, shrink, rebase, …
 	Reason   string        // why, with the figures
@@ -90,6 +97,7 @@ type Backend struct {
 	nextAt atomic.Int64 // when somebody should step, in ns since the epoch
 	_      [64]byte     // every request reads what is above: not on a cache line that batches write
 	slots  slots
+	copies *copies // nil: there is one database
 
 	answered                           atomic.Uint64 // normal and bulk requests
 	response, queue, service, urgently *hist.Window  // of the last second, each batch's oldest request for all of it; the last one of urgent ones
@@ -137,6 +145,11 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		*w = hist.NewWindow(recentSpan, recentParts)
 	}
 	b.slots.reserved = max(0, cfg.Reserved)
+	if len(cfg.Copies) > 0 {
+		if b.copies, err = newCopies(&b.cfg); err != nil {
+			return nil, fmt.Errorf("fulcrum: backend %q: BackendConfig.%w", cfg.Name, err)
+		}
+	}
 	b.settle(b.tuner.Decision(), b.modes.Decision())
 	return b, nil
 }
@@ -186,6 +199,10 @@ const (
 
 // settle makes what was decided hold. The lock is held, or nobody else is there yet.
 func (b *Backend) settle(d tune.Decision, m mode.Decision) {
+	if b.copies != nil {
+		all := b.copies.slots(max(0, b.cfg.Reserved))
+		d.InFlight, d.MaxBatch, d.Hold = all.InFlight, all.MaxBatch, all.Hold
+	}
 	s := &stance{Decision: d, k: d.InFlight, mode: m}
 	if b.yield != nil && b.yield.Most() > 0 {
 		s.k = min(s.k, b.yield.Most())
@@ -198,30 +215,35 @@ func (b *Backend) settle(d tune.Decision, m mode.Decision) {
 	}
 }
 
-// observe tells the tuner of a batch of normal or bulk requests and does what it
-// decides.
-func (b *Backend) observe(now, left time.Duration, keys, inFlight int, ok bool) {
+// observe tells the tuner, that of the copy if there is one, of a batch of normal or bulk
+// requests and does what it decides.
+func (b *Backend) observe(cp *copyOf, now, left time.Duration, keys, inFlight int, ok bool) {
 	p, _, _ := b.slots.counted()
 	b.mu.Lock()
-	o := &b.obs
+	tuner, o, name := b.tuner, &b.obs, ""
+	if cp != nil {
+		tuner, o, name = cp.tuner, &cp.obs, cp.name
+		o.P95, o.P99, o.Rate = b.obs.P95, b.obs.P99, b.obs.Rate
+	}
 	o.Keys, o.Service, o.Left, o.InFlight, o.OK = keys, now-left, left, inFlight, ok
 	o.Arrived, o.Blocked, o.Shed = p.arrived, p.blocked, p.missed
 	was := b.stance.Load()
-	d, decided := b.tuner.Step(now, o)
-	changed := decided && (d.InFlight != was.InFlight || d.MaxBatch != was.MaxBatch || d.Hold != was.Hold)
+	before := tuner.Decision()
+	d, decided := tuner.Step(now, o)
+	changed := decided && (d.InFlight != before.InFlight || d.MaxBatch != before.MaxBatch || d.Hold != before.Hold)
 	if decided {
 		b.decisions[d.Name.String()]++
 		b.settle(d, was.mode)
 	}
 	b.mu.Unlock()
 	if changed && b.cfg.OnDecision != nil {
-		b.cfg.OnDecision(b.public(now, d))
+		b.cfg.OnDecision(b.public(now, name, d))
 	}
 }
 
-func (b *Backend) public(at time.Duration, d tune.Decision) Decision {
+func (b *Backend) public(at time.Duration, copyName string, d tune.Decision) Decision {
 	return Decision{
-		Backend: b.cfg.Name, At: at, Name: d.Name.String(), Reason: d.String(),
+		Backend: b.cfg.Name, Copy: copyName, At: at, Name: d.Name.String(), Reason: d.String(),
 		From: d.From, InFlight: d.InFlight, MaxBatch: d.MaxBatch, Hold: d.Hold,
 	}
 }

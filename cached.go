@@ -32,7 +32,7 @@ func (r *Reader[K, V]) cached(ctx context.Context, key K, req request) (value V,
 
 // passes says whether a request goes past the cache.
 func (r *Reader[K, V]) passes(req request) bool {
-	return req.fresh || req.class == ClassUrgent && !r.policy.Load().UrgentCached
+	return req.fresh || len(req.after) > 0 || req.class == ClassUrgent && !r.policy.Load().UrgentCached
 }
 
 // serve gives a caller what was kept.

@@ -23,6 +23,7 @@ type call[K comparable, V any] struct {
 	refused bool // by the dispatcher, for the reason
 	left    bool // of GetMany: its caller left while the key was in flight
 	reason  dispatch.Reason
+	need    *need  // what it asks of the copy that answers it; nil: nothing
 	group   *group // of GetMany: counted there instead of announced on ready
 	trace   *Trace // filled with the answer, if the caller wants it
 }
@@ -44,7 +45,7 @@ func (c *call[K, V]) reset() {
 	var key K
 	var value V
 	c.key, c.scope, c.link = key, "", nil
-	c.value, c.err, c.shared, c.refused, c.trace = value, nil, false, false, nil
+	c.value, c.err, c.shared, c.refused, c.trace, c.need = value, nil, false, false, nil, nil
 	c.Together = false
 }
 

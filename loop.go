@@ -1,6 +1,7 @@
 package fulcrum
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -43,6 +44,7 @@ func (r *Reader[K, V]) take(c *call[K, V]) (b *batchOf[K, V], own bool) {
 		r.out.Add(1)
 		b.InFlight += r.others
 		own = c != nil && b.Has(&c.Waiter)
+		r.gather(b)
 	}
 	r.unlock(now)
 	if b == nil {
@@ -76,7 +78,11 @@ func (r *Reader[K, V]) run(b *batchOf[K, V], stays bool) (again bool) {
 			r.finish(b, q, leave)
 		}
 	}()
-	if r.leaves(b, q) {
+	switch {
+	case !r.leaves(b, q):
+	case r.hasCopies():
+		r.askCopies(b, q)
+	default:
 		r.ask(q)
 	}
 	return r.finish(b, q, stays)
@@ -131,7 +137,10 @@ func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V
 	}
 	r.lock()
 	if q.whole == nil && q.calls == 1 && (len(b.Items) > 1 || r.cfg.One == nil) {
-		r.observe(end, len(b.Items), end-b.Started)
+		r.observe(end, len(b.Items), cmp.Or(q.took, end-b.Started))
+	}
+	if q.whole == nil && q.took > 0 && len(b.Items) == 1 && r.cfg.One != nil {
+		r.learnLone(q.took)
 	}
 	if q.whole != nil && r.model.TrustedUntil() > 0 {
 		expected = r.model.Predict(len(b.Items))
@@ -155,6 +164,9 @@ func (r *Reader[K, V]) observe(now time.Duration, n int, service time.Duration) 
 	r.refitAt = now + refitEvery
 	cost := r.cost()
 	r.dispatch.SetCost(cost)
+	if r.hasCopies() {
+		r.line.Store(&cost)
+	}
 	least := cost.Of(1)
 	if now >= cost.TrustedUntil {
 		least = 0

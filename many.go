@@ -84,11 +84,12 @@ func (m *many[K, V]) prepare(ctx context.Context) {
 	m.calls = make([]call[K, V], len(m.keys))
 	m.group.ready = make(chan struct{}, 1)
 	m.group.left.Store(int64(len(m.keys)) + 1) // one for submit itself
-	deadline := m.reader.deadline(ctx)
+	deadline, need := m.reader.deadline(ctx), m.reader.needOf(m.req)
 	for i := range m.calls {
 		c := &m.calls[i]
 		c.Payload, c.group = c, &m.group
 		c.Class, c.Deadline = lanes[m.req.class], deadline
+		c.need = need
 		c.Together = len(m.calls) > 1
 	}
 }

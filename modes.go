@@ -120,17 +120,22 @@ const stepEvery = 100 * time.Millisecond
 
 // Watch keeps what a Backend says of itself true while no requests come, until ctx
 // ends: otherwise modes and circuit change with the next request. While the circuit is
-// half-open it probes with ping, if that is not nil, so that no request has to.
+// half-open it probes with ping, if that is not nil, so that no request has to. It also
+// asks the Copies how far they lag.
 func (b *Backend) Watch(ctx context.Context, ping func(context.Context) error) {
 	tick := time.NewTicker(stepEvery)
 	defer tick.Stop()
-	for {
+	for checked := time.Duration(-checkEvery); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		b.step(b.now())
+		if now := b.now(); b.copies != nil && now-checked >= checkEvery {
+			checked = now
+			b.check(ctx)
+		}
 		if ping != nil && b.stance.Load().mode.Probe {
 			b.probe(ctx, ping)
 		}

@@ -2,6 +2,7 @@ package fulcrum
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/dispatch"
@@ -41,6 +42,7 @@ type Option struct {
 	durable bool // durability is set
 	fresh   bool
 	maxAge  time.Duration
+	after   []Token
 
 	durability Durability
 }
@@ -87,11 +89,20 @@ var (
 // is for a One that always returns by its context's deadline.
 var Patient = Option{patient: true}
 
-// Fresh has a request go past the Reader's cache. What the backend says is kept there.
+// After has a request see the writes that gave these tokens, and all that came before
+// them: it goes past the Reader's cache, and to a copy of the backend that has seen them.
+// Empty tokens, which writes without a place in time give, ask for nothing.
+func After(tokens ...Token) Option {
+	return Option{after: slices.DeleteFunc(slices.Clone(tokens), func(t Token) bool { return t == "" })}
+}
+
+// Fresh has a request go past the Reader's cache, and to the primary if the backend has
+// copies. What the backend says is kept in the cache.
 var Fresh = Option{fresh: true}
 
-// MaxStaleness has a request take from the Reader's cache only what is at most that old.
-// Zero and less is Fresh.
+// MaxStaleness has a request take from the Reader's cache only what is at most that old,
+// and ask only copies of the backend of which it is known that they lag no more. Zero and
+// less is Fresh.
 func MaxStaleness(d time.Duration) Option { return Option{maxAge: max(0, d), fresh: d <= 0} }
 
 // Traced has a Get tell in t how it was served. Each Get wants a Trace of its own;
@@ -104,6 +115,8 @@ type request struct {
 	patient bool
 	fresh   bool
 	maxAge  time.Duration // 0: whatever the cache allows
+	after   []Token
+	copy    string // of a call to the backend: who is asked
 	scope   string
 	trace   *Trace
 
@@ -123,6 +136,9 @@ func (r *request) apply(opts []Option) {
 		}
 		if o.maxAge != 0 {
 			r.maxAge = o.maxAge
+		}
+		if len(o.after) > 0 {
+			r.after = append(r.after[:len(r.after):len(r.after)], o.after...)
 		}
 		r.patient = r.patient || o.patient
 		r.fresh = r.fresh || o.fresh

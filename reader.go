@@ -88,8 +88,11 @@ type Reader[K comparable, V any] struct {
 	calls  sync.Pool // of *call[K, V]
 	rec    recorder
 	inbox  inbox[K, V]
-	fills  fills[K, V]        // of the cache
-	over   func(*Batch[K, V]) // of a Writer: told of each commit that is over, before its callers
+	fills  fills[K, V]                   // of the cache
+	line   atomic.Pointer[dispatch.Cost] // of the model, if the backend has copies
+	lone   atomic.Int64                  // ns that One takes, likewise
+	needy  atomic.Bool                   // a request has asked something of the copy that answers it
+	over   func(*Batch[K, V])            // of a Writer: told of each commit that is over, before its callers
 
 	closing atomic.Bool  // set under the lock
 	out     atomic.Int64 // batches whose callers and hooks are not through; raised under the lock
@@ -202,7 +205,39 @@ func (r *Reader[K, V]) newCall(ctx context.Context, req request, key K) *call[K,
 	c.Class = lanes[req.class]
 	c.Deadline = r.deadline(ctx)
 	c.Admitted = r.now()
+	c.need = r.needOf(req)
 	return c
+}
+
+// needOf is what a request asks of the copy that answers it; nil if there is but one.
+func (r *Reader[K, V]) needOf(req request) *need {
+	if !r.hasCopies() {
+		return nil
+	}
+	n := req.need()
+	if n != nil && !r.needy.Load() {
+		r.needy.Store(true)
+	}
+	return n
+}
+
+func (r *Reader[K, V]) hasCopies() bool { return r.cfg.Backend != nil && r.cfg.Backend.copies != nil }
+
+// gather puts down what the callers of a batch ask of the copy that answers it. The lock
+// is held.
+func (r *Reader[K, V]) gather(b *batchOf[K, V]) {
+	if !r.needy.Load() {
+		return
+	}
+	var all *need
+	for _, it := range b.Items {
+		for w := it.Waiters(); w != nil; w = w.Next() {
+			all = all.and(w.Payload.need)
+		}
+	}
+	if all != nil {
+		b.Need = all
+	}
 }
 
 // deadline is the context's deadline since the epoch, 0 if it has none.
@@ -236,6 +271,7 @@ func (r *Reader[K, V]) note(v dispatch.Verdict[K, *call[K, V]]) {
 	if v.Action == dispatch.Run {
 		r.out.Add(1)
 		v.Batch.InFlight += r.others
+		r.gather(v.Batch)
 	}
 }
 

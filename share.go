@@ -80,10 +80,10 @@ func (r *Reader[K, V]) observeShared(b *batchOf[K, V], q *query[K, V], end, expe
 	}
 	backend := r.cfg.Backend
 	backend.end(end, q.call, outcomeOf(q.whole, end-b.Started, expected))
-	if b.Class == lanes[ClassUrgent] {
+	if b.Class == lanes[ClassUrgent] || backend.copies != nil { // whose copies have tuners of their own
 		return
 	}
-	backend.observe(end, b.Started, len(b.Items), b.InFlight, q.whole == nil && q.calls == 1)
+	backend.observe(nil, end, b.Started, len(b.Items), b.InFlight, q.whole == nil && q.calls == 1)
 }
 
 // answer learns of a batch that was answered. Its oldest request stands for all of

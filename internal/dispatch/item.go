@@ -163,5 +163,6 @@ type Batch[K comparable, P any] struct {
 	Deadline time.Duration // of its latest waiter, since the epoch; 0: none
 	Expired  []*Item[K, P] // dropped while gathering: their deadlines had passed
 
+	Need any          // for the shell: what its waiters ask of the backend
 	Link *Batch[K, P] // for the shell, to chain batches that it is done with
 }
