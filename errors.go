@@ -28,6 +28,8 @@ var (
 	// ErrPosition is Apply's where another commit has moved the journal's position; see
 	// Position. Nothing was written.
 	ErrPosition = errors.New("fulcrum: the journal was applied up to another place")
+	// ErrToken is Choice.Vet's where a token of After names no moment of the databases.
+	ErrToken = errors.New("fulcrum: no token of this database")
 	// ErrClosed says that the Reader is shutting down or has shut down.
 	ErrClosed = errors.New("fulcrum: closed")
 )

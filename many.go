@@ -32,6 +32,13 @@ func (r *Reader[K, V]) GetMany(ctx context.Context, keys []K, opts ...Option) (m
 
 // getMany asks the backend.
 func (r *Reader[K, V]) getMany(ctx context.Context, keys []K, req request) (map[K]V, KeyErrors[K]) {
+	if err := r.vet(ctx, req); err != nil {
+		failed := make(KeyErrors[K], len(keys))
+		for _, k := range keys {
+			failed[k] = err
+		}
+		return nil, failed
+	}
 	m := &many[K, V]{reader: r, req: req, failed: KeyErrors[K]{}}
 	m.add(ctx, keys)
 	if b := r.cfg.Backend; b != nil {

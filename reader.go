@@ -157,6 +157,9 @@ func (r *Reader[K, V]) get(ctx context.Context, key K, req request) (value V, le
 	if err := admissible(ctx, key, req); err != nil {
 		return value, false, err
 	}
+	if err := r.vet(ctx, req); err != nil {
+		return value, false, err
+	}
 	c := r.newCall(ctx, req, key)
 	if b := r.cfg.Backend; b != nil {
 		if err := b.admit(c.Admitted); err != nil {
@@ -219,6 +222,19 @@ func (r *Reader[K, V]) needOf(req request) *need {
 		r.needy.Store(true)
 	}
 	return n
+}
+
+// vet looks at the tokens of a request, before it can share its batch with others.
+func (r *Reader[K, V]) vet(ctx context.Context, req request) error {
+	if len(req.after) == 0 || !r.hasCopies() || r.cfg.Backend.copies.choice.Vet == nil {
+		return nil
+	}
+	for _, t := range req.after {
+		if err := r.cfg.Backend.copies.choice.Vet(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Reader[K, V]) hasCopies() bool { return r.cfg.Backend != nil && r.cfg.Backend.copies != nil }

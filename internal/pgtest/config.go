@@ -24,6 +24,10 @@ type Config struct {
 	// still survives Kill, because the kernel keeps what was written.
 	Durable bool
 
+	// OwnCluster makes it a cluster with a system identifier of its own. All others are
+	// copies of one, as replicas are.
+	OwnCluster bool
+
 	// Settings are further lines of postgresql.conf. They win over all of
 	// this package's own but the address and the port.
 	Settings map[string]string

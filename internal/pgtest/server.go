@@ -65,7 +65,11 @@ func newServer(cfg Config) (*Server, error) {
 
 // firstStart gives the server its data, its settings and its databases.
 func (s *Server) firstStart(ctx context.Context) error {
-	if err := s.install.cloneTemplate(ctx, s.folder.data()); err != nil {
+	fill := s.install.cloneTemplate
+	if s.cfg.OwnCluster {
+		fill = s.install.makeCluster
+	}
+	if err := fill(ctx, s.folder.data()); err != nil {
 		return err
 	}
 	if err := s.folder.appendTo("postgresql.conf", s.cfg.settings()); err != nil {

@@ -61,8 +61,7 @@ func (in *install) makeTemplate(ctx context.Context, path string) error {
 	if err := in.give(building); err != nil {
 		return fmt.Errorf("pgtest: %w", err)
 	}
-	err := in.run(ctx, building, "initdb", "-D", building, "-U", "postgres", "--auth=trust",
-		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	err := in.initdb(ctx, building)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(building))
 	}
@@ -70,6 +69,22 @@ func (in *install) makeTemplate(ctx context.Context, path string) error {
 		return fmt.Errorf("pgtest: %w", err)
 	}
 	return nil
+}
+
+// makeCluster makes a data directory anew, with a system identifier of its own.
+func (in *install) makeCluster(ctx context.Context, data string) error {
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	if err := in.give(data); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	return in.initdb(ctx, data)
+}
+
+func (in *install) initdb(ctx context.Context, data string) error {
+	return in.run(ctx, data, "initdb", "-D", data, "-U", "postgres", "--auth=trust",
+		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 }
 
 // removeOldTemplates forgets templates that nobody can be copying any more.

@@ -330,7 +330,7 @@ func (j *job) atOnce(ctx context.Context) (failure, error) {
 	got := f.land()
 	got.at -= scoped
 	if got.err = commitFailure(got); got.err == nil {
-		j.c.SetToken(f.readToken(j.who))
+		j.tell(f)
 	}
 	if err := f.close(); got.err == nil && err != nil {
 		return got, nil // committed; the connection broke afterwards

@@ -135,7 +135,7 @@ func (j *job) commit(f *flight, token *pgconn.StatementDescription) error {
 	if got.err == nil && !isCommit(tag) {
 		got.err = errors.New("postgres: the server rolled back instead of committing")
 	} else if got.err = commitFailure(got); got.err == nil {
-		j.c.SetToken(f.readToken(j.who))
+		j.tell(f)
 	}
 	_ = f.close() // what breaks after the commit does not undo it
 	if isRowError(got.err) && got.last {

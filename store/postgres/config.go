@@ -39,6 +39,13 @@ type Config struct {
 	// joined by dots. Default empty: calls are plain queries.
 	ScopeSetting string
 
+	// Replicas are streaming replicas, which reads may go to: see DB.Copies. Each has as
+	// many connections as the primary. Default none.
+	Replicas []Replica
+
+	// Region is where the primary is, for fulcrum.Choice.Region. Default: nowhere.
+	Region string
+
 	// Tokens has each commit ask for its place in the write-ahead log, which readers of
 	// replicas can wait for. It is a further statement, a tenth of what a commit costs.
 	// Default false: commits have no tokens.

@@ -23,6 +23,13 @@ type DB struct {
 	closed atomic.Bool
 	conns  sync.Map // *pgx.Conn → nothing: all that are open
 	watch  *watch.Watch
+
+	primary    primaryLog
+	replicas   atomic.Pointer[nodes]
+	replicasMu sync.Mutex // of who changes them; guards order
+	order      []string   // their names
+
+	blind bool // replicas are believed to have seen everything: a fault that a test plants
 }
 
 var _ store.DB = (*DB)(nil)
@@ -40,6 +47,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{cfg: cfg, watch: watch.New()}
+	db.replicas.Store(&nodes{})
 	pc.AfterConnect = db.connected
 	pc.BeforeClose = func(c *pgx.Conn) { db.conns.Delete(c) }
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
@@ -47,6 +55,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	if err := db.run(ctx, func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: open: %w", err), db.Close())
+	}
+	if err := db.SetReplicas(cfg.Replicas); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -92,6 +103,9 @@ func (db *DB) Close() error {
 		return true
 	})
 	db.pool.Close()
+	for _, r := range *db.replicas.Load() {
+		r.pool.Close()
+	}
 	db.watch.Close()
 	return nil
 }
@@ -108,31 +122,41 @@ const (
 	alive             // it did
 )
 
-// run gives f a connection, and another one if that was dead. f may thus run
-// several times.
+// run gives f a connection to the copy that the call is for, and another one if that was
+// dead. f may thus run several times.
 func (db *DB) run(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	r, err := db.at(ctx)
+	if err != nil {
+		return err
+	}
+	return db.runAt(ctx, r, f)
+}
+
+// runAt is run with a replica, or nil for the primary.
+func (db *DB) runAt(ctx context.Context, r *replica, f func(context.Context, *pgx.Conn) error) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
+	pool := db.connections(r)
 	bounded := db.watch.Begin(ctx, time.Now().Add(db.cfg.Timeout))
 	defer db.watch.Finish(bounded)
-	for attempt := 1; ; attempt++ {
-		conn, err := db.attempt(bounded, f)
+	for n := 1; ; n++ {
+		conn, err := attempt(bounded, pool, f)
 		if err == nil {
 			return nil
 		}
 		again := conn == dead && stale(err) || conn == alive && outdated(err)
-		if !again || attempt == attempts || db.closed.Load() || ended(bounded) != nil {
+		if !again || n == attempts || db.closed.Load() || ended(bounded) != nil {
 			return explain(ctx, err, conn != alive)
 		}
-		if conn == dead && attempt == attempts-1 {
-			db.pool.Reset() // the others are most likely dead too
+		if conn == dead && n == attempts-1 {
+			pool.Reset() // the others are most likely dead too
 		}
 	}
 }
 
-func (db *DB) attempt(ctx context.Context, f func(context.Context, *pgx.Conn) error) (fate, error) {
-	c, err := db.pool.Acquire(ctx)
+func attempt(ctx context.Context, pool *pgxpool.Pool, f func(context.Context, *pgx.Conn) error) (fate, error) {
+	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return none, err
 	}

@@ -107,7 +107,13 @@ func commitFailure(f failure) error {
 }
 
 // tokenSQL asks for the moment up to which all is committed that was so before.
-const tokenSQL = "select pg_catalog.pg_current_wal_insert_lsn()::text"
+const tokenSQL = "select (" + endSQL + ")::text"
+
+// endSQL is the end of the log as commits make it. Where they wait for the disk, that is
+// what is on it; what others have begun to write beyond would have replicas look as if
+// they lagged until it is flushed.
+const endSQL = `select case pg_catalog.current_setting('synchronous_commit') when 'off' then pg_catalog.pg_current_wal_insert_lsn()
+	else pg_catalog.pg_current_wal_flush_lsn() end`
 
 var tokenStatement = newStatement(tokenSQL)
 
@@ -136,6 +142,15 @@ func (f *flight) readToken(who *identity) fulcrum.Token {
 		return ""
 	}
 	return who.token(lsn)
+}
+
+// tell hands out the token of a commit that is made.
+func (j *job) tell(f *flight) {
+	token := f.readToken(j.who)
+	j.c.SetToken(token)
+	if token != "" {
+		j.w.db.primary.passed(token)
+	}
 }
 
 // isCommit says whether a command's tag is that of a transaction that was committed:

@@ -141,7 +141,7 @@ func ofKeys(err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return divisible(err)
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, fulcrum.ErrBehind), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	return fulcrum.Divisible(err)
@@ -186,15 +186,24 @@ func (t *typed[K, V]) arrays(keys []K) ([]any, error) {
 func (t *typed[K, V]) query(ctx context.Context, sql string, args []any, row func(pgx.Rows) error, again func()) error {
 	return t.db.run(ctx, func(ctx context.Context, c *pgx.Conn) error {
 		again()
-		if t.db.cfg.ScopeSetting == "" {
+		must, err := t.db.mustSee(ctx, c.PgConn())
+		if err != nil {
+			return err
+		}
+		if t.db.cfg.ScopeSetting == "" && must == 0 {
 			rows, err := c.Query(ctx, sql, args...)
 			return forEach(rows, err, row)
 		}
 		var batch pgx.Batch
-		batch.Queue(setScope, t.db.cfg.ScopeSetting, fulcrum.ScopeFrom(ctx))
+		if must > 0 {
+			batch.Queue(seenStatement.sql)
+		}
+		if t.db.cfg.ScopeSetting != "" {
+			batch.Queue(setScope, t.db.cfg.ScopeSetting, fulcrum.ScopeFrom(ctx))
+		}
 		batch.Queue(sql, args...)
 		results := c.SendBatch(ctx, &batch) // one transaction, as there is one synchronisation
-		_, err := results.Exec()
+		err = t.before(results, c.PgConn(), must)
 		if err == nil {
 			rows, queryErr := results.Query()
 			err = forEach(rows, queryErr, row)
@@ -204,6 +213,24 @@ func (t *typed[K, V]) query(ctx context.Context, sql string, args []any, row fun
 		}
 		return err
 	})
+}
+
+// before reads the answers that come before the rows.
+func (t *typed[K, V]) before(results pgx.BatchResults, c *pgconn.PgConn, must position) error {
+	if must > 0 {
+		var seen string
+		if err := results.QueryRow().Scan(&seen); err != nil {
+			return err
+		}
+		if err := readSeen(c, []byte(seen), must); err != nil {
+			return err
+		}
+	}
+	if t.db.cfg.ScopeSetting == "" {
+		return nil
+	}
+	_, err := results.Exec()
+	return err
 }
 
 func forEach(rows pgx.Rows, err error, row func(pgx.Rows) error) error {

@@ -340,8 +340,12 @@ func (t *table) query(ctx context.Context, c *pgx.Conn, p *plan, s statement, pa
 		return err
 	}
 	formats := p.formats[:len(sd.Fields)]
-	if t.db.cfg.ScopeSetting != "" {
-		err = t.db.scoped(ctx, c, func(pipe *pgconn.Pipeline) {
+	must, err := t.db.mustSee(ctx, c.PgConn())
+	if err != nil {
+		return err
+	}
+	if t.db.cfg.ScopeSetting != "" || must > 0 {
+		err = t.db.together(ctx, c, must, func(pipe *pgconn.Pipeline) {
 			pipe.SendQueryStatement(sd, params.values, params.formats, formats)
 		}, row)
 	} else {
