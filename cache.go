@@ -38,12 +38,13 @@ type Kept[V any] struct {
 	Refresh bool          // whoever gets this should ask the backend; nobody else is told so for a while
 }
 
-// Lease is what is known of a key before the backend is asked. The zero Lease keeps
+// Lease is what is known of a key before the backend is asked. One of generation 0 keeps
 // nothing: somebody is writing.
 type Lease struct {
-	Generation uint64        // of the key; 0 in the zero Lease
+	Generation uint64        // of the key; 0 while somebody writes
 	All        uint64        // generation of all keys together
 	At         time.Duration // when it was given, by the cache's clock
+	Recent     bool          // the key was written lately: a replica may not have it yet
 }
 
 // None says that nothing can be kept under the lease.

@@ -3,6 +3,7 @@ package fulcrum
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // cached is Get of a Reader with a Cache: what is kept, or what the backend says.
@@ -72,11 +73,28 @@ func (r *Reader[K, V]) past(ctx context.Context, key K, req request) (value V, e
 
 // ask1 asks the backend for one key and keeps what it says.
 func (r *Reader[K, V]) ask1(ctx context.Context, key K, req request, l Lease) (value V, err error) {
-	value, _, err = r.get(ctx, key, req)
+	value, _, err = r.get(ctx, key, r.forKeeping(req, l))
 	if r.keep(req.scope, key, l, value, err); err != nil {
 		return value, err
 	}
 	return r.copied(value), nil
+}
+
+// keptLag is how old an answer of a replica may be that is kept: less than the time for
+// which a cache says that a write was lately.
+const keptLag = 5 * time.Second
+
+// forKeeping is a request whose answer will be told to others: what was written lately is
+// asked of the primary, and the rest of nobody who might lag by as much.
+func (r *Reader[K, V]) forKeeping(req request, l Lease) request {
+	switch {
+	case !r.hasCopies():
+	case l.Recent:
+		req.fresh = true
+	case req.maxAge == 0 || req.maxAge > keptLag:
+		req.maxAge = keptLag
+	}
+	return req
 }
 
 // keep puts an answer into the cache, if it is one.
@@ -135,7 +153,7 @@ func (r *Reader[K, V]) fillFor(ctx context.Context, key K, req request, f *fill[
 			*trace = f.trace
 		}
 	}()
-	f.value, _, f.err = r.get(ctx, key, req)
+	f.value, _, f.err = r.get(ctx, key, r.forKeeping(req, f.lease))
 	if r.keep(req.scope, key, f.lease, f.value, f.err); f.err != nil {
 		return value, f.err
 	}
@@ -180,7 +198,11 @@ func (r *Reader[K, V]) cachedMany(ctx context.Context, keys []K, req request) (m
 	if len(rest) == 0 {
 		return found, nil
 	}
-	values, failed := r.getMany(ctx, rest, req)
+	asked := req
+	for _, l := range leases {
+		asked = r.forKeeping(asked, l)
+	}
+	values, failed := r.getMany(ctx, rest, asked)
 	for i, k := range rest {
 		value, ok := values[k]
 		err := failed[k]

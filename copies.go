@@ -411,6 +411,41 @@ func (b *Backend) Copies() (s CopiesStats) {
 	return s
 }
 
+// anyAnswers asks all copies and is content with the first that answers; without a Check,
+// it is ping.
+func (b *Backend) anyAnswers(ping func(context.Context) error) func(context.Context) error {
+	c := b.copies
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var checks []func(context.Context) (Lag, error)
+	for _, cp := range c.all {
+		if cp.check != nil {
+			checks = append(checks, cp.check)
+		}
+	}
+	if len(checks) == 0 {
+		return ping
+	}
+	return func(ctx context.Context) error {
+		answers := make(chan error, len(checks))
+		for _, ask := range checks {
+			go func() {
+				answers <- guard(func() error {
+					_, err := ask(ctx)
+					return err
+				})
+			}()
+		}
+		var err error
+		for range checks {
+			if err = <-answers; err == nil {
+				return nil
+			}
+		}
+		return err
+	}
+}
+
 // Copies are asked how far they lag.
 const (
 	checkEvery   = 200 * time.Millisecond

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache"
 )
 
 // site is one copy: every call takes as long as it says, and fails or hangs if it is told
@@ -442,6 +443,46 @@ func TestCopiesHaveSlots(t *testing.T) {
 		if k := s.backend.Stats().InFlight; k != 3 {
 			t.Errorf("K is %d, want that of the primary", k)
 		}
+	})
+}
+
+// What is kept for others is not read from a replica that may lag behind a write.
+func TestCacheIsNotFilledFromTheBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lag := func(context.Context) (fulcrum.Lag, error) { return fulcrum.Lag{Time: 2 * time.Second}, nil }
+		s := newSites(t, fulcrum.BackendConfig{Choice: fulcrum.Choice{MaxLag: time.Minute}, Copies: []fulcrum.Copy{{Name: "a", Check: lag}}}, "main")
+		s.byName["a"] = &site{}
+		s.byName["a"].takes.Store(int64(time.Millisecond))
+		defer s.end()
+		near, err := cache.New(cache.Config[int, string]{Entries: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newReader(t, fulcrum.ReaderConfig[int, string]{Backend: s.backend, Fetch: s.fetch, One: s.one, Cache: near})
+		time.Sleep(time.Second)
+		get := func(key int, want string) {
+			t.Helper()
+			if got, err := r.Get(context.Background(), key); err != nil || got != want {
+				t.Errorf("key %d: got %q, %v, want %q", key, got, err, want)
+			}
+		}
+		get(1, "a") // it lags by less than is allowed for what is kept
+		if err := r.Forget(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		get(1, "main") // it was written
+		near.Forget(2)
+		got, err := r.GetMany(context.Background(), []int{2})
+		if err != nil || got[2] != "main" {
+			t.Errorf("GetMany: %v, %v", got, err)
+		}
+		time.Sleep(12 * time.Second)
+		near.Forget(3) // of another key
+		get(4, "a")
+		if err := near.Begin(5); err == nil {
+			t.Error("no writing")
+		}
+		get(5, "main") // while it is written
 	})
 }
 

@@ -136,6 +136,9 @@ func (b *Backend) Watch(ctx context.Context, ping func(context.Context) error) {
 			checked = now
 			b.check(ctx)
 		}
+		if b.copies != nil {
+			ping = b.anyAnswers(ping)
+		}
 		if ping != nil && b.stance.Load().mode.Probe {
 			b.probe(ctx, ping)
 		}

@@ -32,9 +32,9 @@ type entry[V any] struct {
 	value   V
 	missing bool
 	lease   fulcrum.Lease
-	stripe  *atomic.Uint64 // of its key
-	until   time.Duration  // when it begins to be stale
-	refresh atomic.Int64   // when somebody may be told to refresh it again, ns
+	stripe  *stripe       // of its key
+	until   time.Duration // when it begins to be stale
+	refresh atomic.Int64  // when somebody may be told to refresh it again, ns
 }
 
 // refreshAgain is how long one who was told to refresh an entry has time for it.
@@ -68,7 +68,7 @@ func (c *Near[K, V]) now() time.Duration { return time.Since(c.epoch) }
 
 // holds says that nothing was written since the entry's lease was given.
 func (c *Near[K, V]) holds(e *entry[V]) bool {
-	return e.stripe.Load() == e.lease.Generation && c.stripes.all.Load() == e.lease.All
+	return e.stripe.word.Load() == e.lease.Generation && c.stripes.all.word.Load() == e.lease.All
 }
 
 // Get returns what is kept of a key; see fulcrum.Cache.
@@ -112,9 +112,11 @@ func (e *entry[V]) claim(now time.Duration) bool {
 
 // Lease says of which generation a key is; see fulcrum.Cache.
 func (c *Near[K, V]) Lease(key K) fulcrum.Lease {
-	l := fulcrum.Lease{Generation: c.stripes.of(key).Load(), All: c.stripes.all.Load(), At: c.now()}
+	s, now := c.stripes.of(key), c.now()
+	l := fulcrum.Lease{Generation: s.word.Load(), All: c.stripes.all.word.Load(), At: now}
+	l.Recent = s.isRecent(now) || c.stripes.all.isRecent(now)
 	if l.Generation&underWay != 0 || l.All&underWay != 0 {
-		return fulcrum.Lease{}
+		return fulcrum.Lease{Recent: true}
 	}
 	return l
 }

@@ -4,14 +4,21 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
+	"time"
 )
 
-// stripes are the generations of all keys. A word holds the writes under way in its lower
-// bits and the generation above, so that one comparison sees both.
+// stripes are the generations of all keys.
 type stripes[K comparable] struct {
-	seed  maphash.Seed
-	words []atomic.Uint64 // a power of two
-	all   atomic.Uint64   // of all keys together
+	seed maphash.Seed
+	each []stripe // a power of two
+	all  stripe   // of all keys together
+}
+
+// stripe is the generation of some keys. The word holds the writes under way in its lower
+// bits and the generation above, so that one comparison sees both.
+type stripe struct {
+	word    atomic.Uint64
+	written atomic.Uint32 // when it moved last, in whole seconds since the cache was made, and one
 }
 
 const (
@@ -27,19 +34,37 @@ const (
 func (s *stripes[K]) init(entries int) {
 	n := min(mostStripes, max(leastStripes, stripesOfEntry*min(entries, mostStripes)))
 	s.seed = maphash.MakeSeed()
-	s.words = make([]atomic.Uint64, 1<<bits.Len(uint(n-1)))
-	for i := range s.words {
-		s.words[i].Store(generation) // 0 is nobody's
+	s.each = make([]stripe, 1<<bits.Len(uint(n-1)))
+	for i := range s.each {
+		s.each[i].word.Store(generation) // 0 is nobody's
 	}
-	s.all.Store(generation)
+	s.all.word.Store(generation)
 }
 
-func (s *stripes[K]) of(key K) *atomic.Uint64 {
-	return &s.words[maphash.Comparable(s.seed, key)&uint64(len(s.words)-1)]
+func (s *stripes[K]) of(key K) *stripe {
+	return &s.each[maphash.Comparable(s.seed, key)&uint64(len(s.each)-1)]
 }
 
 // begin makes old what is kept, and what is on its way to be.
-func begin(w *atomic.Uint64) { w.Add(generation + 1) }
+func (s *stripe) begin(now time.Duration) { s.move(now, generation+1) }
 
 // end does the same once more, and lets what is read from now on be kept.
-func end(w *atomic.Uint64) { w.Add(generation - 1) }
+func (s *stripe) end(now time.Duration) { s.move(now, generation-1) }
+
+// forget makes old what is kept, and what is on its way to be.
+func (s *stripe) forget(now time.Duration) { s.move(now, generation) }
+
+func (s *stripe) move(now time.Duration, by uint64) {
+	s.written.Store(uint32(now/time.Second) + 1)
+	s.word.Add(by)
+}
+
+// recently is how long after a write only the primary is sure to have it: longer than a
+// replica that is asked for what will be kept may lag.
+const recently = 10 * time.Second
+
+// isRecent says whether somebody wrote lately.
+func (s *stripe) isRecent(now time.Duration) bool {
+	at := s.written.Load()
+	return at != 0 && int64(now/time.Second)-int64(at-1) <= int64(recently/time.Second)
+}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
@@ -10,7 +9,7 @@ import (
 // Writing is a write under way: of its keys nothing is told and nothing is kept.
 type Writing[K comparable, V any] struct {
 	near  *Near[K, V]
-	words []*atomic.Uint64
+	under []*stripe
 }
 
 // unknownFor is how long a write whose fate is not known counts as under way: as long as a
@@ -20,10 +19,10 @@ const unknownFor = 10 * time.Second
 // Begin says that keys are about to be written. Their entries go at once, in all scopes, so
 // that nobody who has seen the new value elsewhere is told the old one again.
 func (c *Near[K, V]) Begin(keys ...K) *Writing[K, V] {
-	w := &Writing[K, V]{near: c, words: make([]*atomic.Uint64, len(keys))}
+	w := &Writing[K, V]{near: c, under: make([]*stripe, len(keys))}
 	for i, k := range keys {
-		w.words[i] = c.stripes.of(k)
-		begin(w.words[i])
+		w.under[i] = c.stripes.of(k)
+		w.under[i].begin(c.now())
 	}
 	c.counts.invalidations.Add(uint64(len(keys)))
 	return w
@@ -31,9 +30,9 @@ func (c *Near[K, V]) Begin(keys ...K) *Writing[K, V] {
 
 // BeginAll says that any key may be about to be written.
 func (c *Near[K, V]) BeginAll() *Writing[K, V] {
-	begin(&c.stripes.all)
+	c.stripes.all.begin(c.now())
 	c.counts.invalidations.Add(1)
-	return &Writing[K, V]{near: c, words: []*atomic.Uint64{&c.stripes.all}}
+	return &Writing[K, V]{near: c, under: []*stripe{&c.stripes.all}}
 }
 
 // End says that the write is over, whether it was made or not: call it once, before the
@@ -50,22 +49,22 @@ func (w *Writing[K, V]) End(known bool, also ...K) {
 }
 
 func (w *Writing[K, V]) over() {
-	for _, word := range w.words {
-		end(word)
+	for _, s := range w.under {
+		s.end(w.near.now())
 	}
 }
 
 // Forget drops the keys, in all scopes; see fulcrum.Cache.
 func (c *Near[K, V]) Forget(keys ...K) {
 	for _, k := range keys {
-		c.stripes.of(k).Add(generation)
+		c.stripes.of(k).forget(c.now())
 	}
 	c.counts.invalidations.Add(uint64(len(keys)))
 }
 
 // Clear drops everything.
 func (c *Near[K, V]) Clear() {
-	c.stripes.all.Add(generation)
+	c.stripes.all.forget(c.now())
 	c.counts.invalidations.Add(1)
 	c.entries.InvalidateAll()
 }

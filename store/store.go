@@ -69,6 +69,16 @@ type Punctual interface {
 	Punctual() time.Duration
 }
 
+// Copied is implemented by a DB that reads can go to several copies of: the copy is the one
+// that fulcrum.CopyFrom names.
+type Copied interface {
+	DB
+	// Copies are the primary and its replicas; none if there are no replicas.
+	Copies() []fulcrum.Copy
+	// Vet says whether a token can be one of this database. It is fulcrum.ErrToken if not.
+	Vet(ctx context.Context, t fulcrum.Token) error
+}
+
 // Exact is implemented by a Writable that knows whether two of its keys can stand for the
 // same row. Where they can (collations that ignore case, padded text), or where a table
 // does not say, a cache forgets all its keys when one is written.

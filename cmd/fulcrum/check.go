@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/internal/config"
+	"github.com/fulcrum-data/fulcrum/store"
 )
 
 // checkCommand is fulcrum check.
@@ -31,6 +34,7 @@ type checkJSON struct {
 	Store     string          `json:"store,omitempty"`
 	Pool      *poolJSON       `json:"pool,omitempty"`
 	Tuner     *tunerJSON      `json:"tuner,omitempty"`
+	Replicas  []replicaJSON   `json:"replicas,omitempty"`
 	Resources []resourceJSON  `json:"resources"`
 	Regions   []regionJSON    `json:"regions"`
 	Explained *explainedJSON  `json:"explained,omitempty"`
@@ -39,6 +43,15 @@ type checkJSON struct {
 type poolJSON struct {
 	Used int `json:"used"` // the most connections that all requests together use
 	Max  int `json:"max"`
+}
+
+// replicaJSON is a replica as it answered, or did not.
+type replicaJSON struct {
+	Name     string   `json:"name"`
+	Region   string   `json:"region,omitempty"`
+	Lag      *float64 `json:"lag_seconds,omitempty"`
+	LagBytes *int64   `json:"lag_bytes,omitempty"`
+	Problem  string   `json:"problem,omitempty"`
 }
 
 type tunerJSON struct {
@@ -107,6 +120,7 @@ func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 	result.OK, result.Store = true, opened.Store.String()
 	result.Pool = &poolJSON{Used: most + max(0, b.Reserved), Max: opened.db.Conns()}
 	result.Tuner = &tunerJSON{Kind: tunerNames[b.Tuner], MinInFlight: max(1, b.MinInFlight), MaxInFlight: most, Reserved: max(0, b.Reserved)}
+	result.Replicas = checkReplicas(t.ctx, opened.db)
 	for _, r := range opened.gateway.Describe() {
 		result.Resources = append(result.Resources, resourceJSON{Name: r.Name, Path: r.Path, Key: r.Key, Cache: r.Cache})
 	}
@@ -118,6 +132,45 @@ func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 		result.Explained = &explainedJSON{Region: info.Name, Policy: info.String(), Why: why}
 	}
 	return result, opened.Close()
+}
+
+// replicaTime is how long replicas may take to answer a check.
+const replicaTime = 3 * time.Second
+
+// checkReplicas asks the replicas how far they lag. One that does not answer is told of, and
+// no problem of the configuration.
+func checkReplicas(ctx context.Context, db store.DB) (all []replicaJSON) {
+	copied, ok := db.(store.Copied)
+	if !ok {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, replicaTime)
+	defer cancel()
+	for _, c := range copied.Copies() {
+		if c.Primary {
+			continue
+		}
+		r := replicaJSON{Name: c.Name, Region: c.Region}
+		if lag, err := c.Check(limited); err != nil {
+			r.Problem = oneLine(err)
+		} else {
+			seconds := lag.Time.Seconds()
+			r.Lag, r.LagBytes = &seconds, &lag.Bytes
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// String is what a replica is like, in a few words.
+func (r replicaJSON) String() string {
+	switch {
+	case r.Problem != "":
+		return "does not answer: " + r.Problem
+	case *r.Lag == 0 || *r.LagBytes == 0:
+		return "has all that the primary has"
+	}
+	return fmt.Sprintf("%.1f s and %d bytes behind", *r.Lag, *r.LagBytes)
 }
 
 var tunerNames = map[fulcrum.Tuner]string{fulcrum.TunerAuto: "auto", fulcrum.TunerFixed: "fixed", fulcrum.TunerThreshold: "threshold"}
@@ -164,6 +217,9 @@ func (r *checkJSON) print(t terminal, file string) error {
 		if res.Cache != "" {
 			fmt.Fprintf(table, "  \tcache\t%s\n", res.Cache)
 		}
+	}
+	for _, replica := range r.Replicas {
+		fmt.Fprintf(table, "  replica %s\t%s\n", replica.Name, replica)
 	}
 	for _, region := range r.Regions {
 		fmt.Fprintf(table, "  region %s\t%s\n", region.Name, region.policy)

@@ -29,8 +29,17 @@ func openStore(ctx context.Context, c *config.Config) (store.DB, error) {
 	}
 	return checked(postgres.Open(ctx, postgres.Config{
 		DSN: c.Store.DSN.Reveal(), MinConns: c.Pool.Min, MaxConns: c.Pool.Max, Timeout: c.Pool.Timeout,
-		ScopeSetting: c.Scope.Setting,
+		ScopeSetting: c.Scope.Setting, Replicas: replicasOf(c), Tokens: len(c.Reads.Replicas) > 0,
 	}))
+}
+
+// replicasOf are the replicas as the store wants them.
+func replicasOf(c *config.Config) []postgres.Replica {
+	all := make([]postgres.Replica, len(c.Reads.Replicas))
+	for i, r := range c.Reads.Replicas {
+		all[i] = postgres.Replica{Name: r.Name, DSN: r.DSN.Reveal(), Region: r.Region}
+	}
+	return all
 }
 
 // checked keeps a nil pointer out of the interface.
@@ -58,9 +67,11 @@ func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Co
 	if c.People != nil {
 		people = &beacon.Config{Origins: c.People.Origins}
 	}
+	backend := c.Backend
+	backend.Choice = c.Reads.Choice
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Caches: c.Caches, Policy: c.Policy, Backend: c.Backend, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
+		DB: db, Resources: c.Resources, Caches: c.Caches, Policy: c.Policy, Backend: backend, Cookie: c.Reads.Cookie, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
 		Experience: people, Visits: visits,
 		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
@@ -69,7 +80,7 @@ func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Co
 
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Caches": "cache", "Experience": "experience", "Visits": "experience.keep",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Cookie": "reads.cookie", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Caches": "cache", "Experience": "experience", "Visits": "experience.keep",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/fulcrum-data/fulcrum/internal/config"
+	"github.com/fulcrum-data/fulcrum/store/postgres"
 )
 
 // lookEvery is how often the configuration's files are looked at.
@@ -96,17 +98,35 @@ func (r *reloader) reload(why string) {
 		return
 	}
 	cfg, err := served(c, r.db, r.visits, r.log)
+	if err == nil {
+		err = r.replicate(c)
+	}
 	if err != nil {
 		r.gateway.RefuseReload()
-	} else {
-		err = r.gateway.Reload(cfg)
+	} else if err = r.gateway.Reload(cfg); err != nil {
+		err = errors.Join(err, r.replicate(r.Config))
 	}
 	if err != nil {
 		r.refuse(why, problemsOf(c, r.file, err))
 		return
 	}
-	r.GeoIP = c.GeoIP
+	r.GeoIP, r.Reads.Replicas = c.GeoIP, c.Reads.Replicas
 	r.log.Info("configuration reloaded", "file", r.file, "why", why)
+}
+
+// replicate has the database know the replicas of a configuration.
+func (r *reloader) replicate(c *config.Config) error {
+	db, ok := r.db.(*postgres.DB)
+	if !ok || slices.Equal(c.Reads.Replicas, r.Reads.Replicas) && c != r.Config {
+		return nil
+	}
+	if !r.gateway.Copied() && len(c.Reads.Replicas) > 0 {
+		return c.Problem("replicas", "a gateway that was started without replicas cannot get some while it runs: restart it")
+	}
+	if err := db.SetReplicas(replicasOf(c)); err != nil {
+		return c.Problem("replicas", oneLine(err))
+	}
+	return nil
 }
 
 func (r *reloader) refuse(why string, err error) {

@@ -23,6 +23,7 @@ type Config struct {
 	Insecure  bool                  // listeners may be reached from other machines
 	Tokens    []Token               // who may ask; none: everybody
 	Store     Store                 // the database
+	Reads     Reads                 // where else reads may go
 	Pool      Pool                  // its connections
 	Policy    fulcrum.Policy        // of each resource in each region
 	Backend   fulcrum.BackendConfig // how many batches the database gets at once, and what happens under stress

@@ -16,7 +16,7 @@ func TestProblems(t *testing.T) {
 		{"unknown field", "polcy: {}", "f:3:1: polcy: unknown field; did you mean policy?"},
 		{"swapped letters", "lsiten: x", "f:3:1: lsiten: unknown field; did you mean listen?"},
 		{"capitals", "Listen: x", "f:3:1: Listen: unknown field; did you mean listen?"},
-		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, policy, tuner, stress, usage, journal, limits, scope, log, cache, resources, regions, trusted_proxies, geoip, experience"},
+		{"nothing like it", "frobnicate: x", "f:3:1: frobnicate: unknown field; there are listen, admin, insecure, tokens, store, pool, replicas, reads, policy, tuner, stress, usage, journal, limits, scope, log, cache, resources, regions, trusted_proxies, geoip, experience"},
 		{"unknown field inside", "policy: {mode: latency, max_batc: 3}", "f:3:25: policy.max_batc: unknown field; did you mean max_batch?"},
 		{"twice", "listen: a:1\nlisten: b:1", "f:4:1: listen: is there already, in line 3"},
 		{"twice inside", "log: {level: info, level: info}", "f:3:20: log.level: is there already, in line 3"},

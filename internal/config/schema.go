@@ -22,6 +22,8 @@ func (c *Config) read(v value) {
 		field{name: "tokens", read: c.readTokens},
 		field{name: "store", read: c.readStore, missing: "name a database: sqlite:FILE or postgres://…"},
 		field{name: "pool", read: c.readPool},
+		field{name: "replicas", read: c.readReplicas},
+		field{name: "reads", read: c.readReads},
 		field{name: "policy", read: c.readPolicy},
 		field{name: "tuner", read: c.readTuner},
 		field{name: "stress", read: c.readStress},

@@ -74,6 +74,10 @@ func ready(x *exchange) {
 	if errors.Is(err, context.DeadlineExceeded) && x.g.sinceRead() < pingTime {
 		err = nil // too busy for a ping, because it answers requests
 	}
+	if err != nil && x.g.replicaServes() {
+		x.plain("ready for reads: the primary does not answer\n")
+		return
+	}
 	if err != nil {
 		x.g.quiet.log(x.g.cfg.Log, "the database does not answer", "error", err)
 		x.fail(unavailable.because("the database does not answer: %v", err))

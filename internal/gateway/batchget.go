@@ -34,7 +34,7 @@ func (x *exchange) batchGet(name string) {
 		x.fail(p)
 		return
 	}
-	rows, err := x.reader.GetMany(ctx, asked.keys, options[x.class], x.fresh)
+	rows, err := x.reader.GetMany(ctx, asked.keys, options[x.class], x.fresh[0], x.fresh[1])
 	ctx.end()
 	if p := asked.sort(x, rows, err); p.kind != nil {
 		x.fail(p)

@@ -161,9 +161,8 @@ func madeKeys(commit *fulcrum.Commit[store.Change, store.Written]) (keys []store
 	return keys
 }
 
-// freshnessOf reads what a request says of how fresh a row must be: Cache-Control, and
-// Fulcrum-After, whose moment a cached row may be older than. What it cannot read of
-// Cache-Control asks for a fresh row, as RFC 9111 advises.
+// freshnessOf reads what Cache-Control says of how fresh a row must be. What it cannot read
+// asks for a fresh row, as RFC 9111 advises.
 func freshnessOf(h http.Header) (o fulcrum.Option) {
 	for _, line := range h["Cache-Control"] {
 		for part := range strings.SplitSeq(line, ",") {
@@ -179,9 +178,6 @@ func freshnessOf(h http.Header) (o fulcrum.Option) {
 				o = fulcrum.MaxStaleness(time.Duration(s) * time.Second)
 			}
 		}
-	}
-	if len(h["Fulcrum-After"]) > 0 {
-		return fulcrum.Fresh
 	}
 	return o
 }

@@ -42,8 +42,13 @@ type Config struct {
 	Policy fulcrum.Policy
 	// Backend says what the database bears. MaxInFlight + Reserved must fit in
 	// DB.Conns(); by default they are all of these, up to a third of them reserved.
-	// Its Name, OnDecision and OnEvent are the gateway's own.
+	// Its Name, Copies, OnDecision and OnEvent are the gateway's own: a store.Copied with
+	// replicas has them read.
 	Backend fulcrum.BackendConfig
+
+	// Cookie has browsers keep the token of their last change, so that they read their own
+	// writes. Default false: clients send Fulcrum-After.
+	Cookie bool
 
 	// Commits says what the database bears of changes, where a resource is Writable. By
 	// default a quarter of DB.Conns(), at most 8, one of them reserved for urgent changes;

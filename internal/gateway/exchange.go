@@ -26,7 +26,7 @@ type exchange struct {
 	res       *resource
 	reader    *reader // of the resource in the request's region
 	class     fulcrum.Class
-	fresh     fulcrum.Option // how fresh a row must be; zero: as the cache has it
+	fresh     [2]fulcrum.Option // how fresh a row must be: by its age, and behind which writes; zero: as it comes
 	timeout   time.Duration
 	started   time.Time // when its keys were known
 	trace     fulcrum.Trace
@@ -179,7 +179,11 @@ func (x *exchange) readHeaders() bool {
 		x.fail(problem{kind: badHeader, detail: err.Error()})
 		return false
 	}
-	x.class, x.timeout, x.fresh = class, timeout, freshnessOf(x.r.Header)
+	x.class, x.timeout = class, timeout
+	x.fresh[0] = freshnessOf(x.r.Header)
+	if tokens := x.tokens(); len(tokens) > 0 {
+		x.fresh[1] = behind(tokens)
+	}
 	return true
 }
 

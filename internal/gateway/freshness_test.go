@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -24,14 +25,28 @@ func TestFreshness(t *testing.T) {
 		{[]string{"Cache-Control", "max-age"}, fulcrum.Fresh},
 		{[]string{"Cache-Control", "max-age=-1"}, fulcrum.Fresh},
 		{[]string{"Cache-Control", "max-age=99999999999"}, fulcrum.Fresh},
-		{[]string{"Cache-Control", "max-age=7", "Fulcrum-After", "x"}, fulcrum.Fresh},
 	} {
 		h := http.Header{}
 		for i := 0; i < len(c.header); i += 2 {
 			h.Add(c.header[i], c.header[i+1])
 		}
-		if got := freshnessOf(h); got != c.want {
+		if got := freshnessOf(h); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: %+v, want %+v", c.header, got, c.want)
+		}
+	}
+}
+
+// What a journal has can be known by the primary alone.
+func TestBehind(t *testing.T) {
+	for _, c := range []struct {
+		tokens []string
+		want   fulcrum.Option
+	}{
+		{[]string{"pg:1:2:3", "x"}, fulcrum.After("pg:1:2:3", "x")},
+		{[]string{"pg:1:2:3", "journal:a:1:2"}, fulcrum.Fresh},
+	} {
+		if got := behind(c.tokens); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q: %+v, want %+v", c.tokens, got, c.want)
 		}
 	}
 }
@@ -43,7 +58,7 @@ func FuzzFreshness(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, values := range [][]string{{s, "no-cache"}, {"no-cache", s}, {s + ",no-cache"}} {
-			if got := freshnessOf(http.Header{"Cache-Control": values}); got != fulcrum.Fresh {
+			if got := freshnessOf(http.Header{"Cache-Control": values}); !reflect.DeepEqual(got, fulcrum.Fresh) {
 				t.Errorf("%q: %+v", values, got)
 			}
 		}

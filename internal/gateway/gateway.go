@@ -57,6 +57,9 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	cfg.Backend.Name, cfg.Backend.Mode = "database", cfg.Policy.Mode
+	if db, ok := cfg.copied(); ok {
+		cfg.Backend.Copies, cfg.Backend.Choice.Vet = db.Copies(), db.Vet
+	}
 	g := &Gateway{
 		cfg: cfg, started: time.Now(), watch: watch.New(), ended: make(chan struct{}),
 		tables: make(map[string]store.Table, len(cfg.Resources)), readers: make(map[place]opened),

@@ -194,6 +194,9 @@ func (g *Gateway) reload(cfg Config) error {
 	if err := g.backend.SetMode(cfg.Policy.Mode); err != nil {
 		return err
 	}
+	if err := g.recopy(); err != nil {
+		return err
+	}
 	g.changed(change{Kind: "configuration", Cause: "reload", Reason: "another configuration holds"})
 	return nil
 }
@@ -207,7 +210,7 @@ func (c Config) restart(to Config) error {
 	}{
 		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Caches", c.Caches, to.Caches},
 		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Commits", tuning(c.Commits), tuning(to.Commits)}, {"Journal", c.Journal, to.Journal}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
-		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Experience", c.Experience, to.Experience},
+		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Cookie", c.Cookie, to.Cookie}, {"Experience", c.Experience, to.Experience},
 	} {
 		if !reflect.DeepEqual(f.from, f.to) {
 			all = append(all, &FieldError{f.name, fmt.Sprintf("cannot change while the gateway runs (it is %v): restart it, or take that back", f.from)})
@@ -219,6 +222,7 @@ func (c Config) restart(to Config) error {
 // tuning is a backend's configuration without what can change.
 func tuning(b fulcrum.BackendConfig) fulcrum.BackendConfig {
 	b.Name, b.MaxBatch, b.Mode, b.OnDecision, b.OnEvent = "", 0, 0, nil, nil
+	b.Copies, b.Choice.Vet = nil, nil
 	return b
 }
 

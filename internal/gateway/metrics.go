@@ -102,6 +102,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 	})
 	c.backend(sink{out: out}, k)
+	sink{out: out}.copies(copiesOf(c.g.backend.Copies()))
 	c.g.commits.collect(out)
 	c.g.caches.collect(out)
 	for status := range c.g.statuses {

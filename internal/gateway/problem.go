@@ -92,6 +92,8 @@ func problemOf(err error) problem {
 	switch {
 	case errors.Is(err, fulcrum.ErrNotFound):
 		return problem{kind: notFound}
+	case errors.Is(err, fulcrum.ErrToken):
+		return badHeader.because("Fulcrum-After: want what Fulcrum-Token said: %v", err)
 	case errors.As(err, &key):
 		return problem{kind: badKey, detail: key.Error()}
 	case errors.As(err, &refused):

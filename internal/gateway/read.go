@@ -150,7 +150,7 @@ func (x *exchange) row(name, path string) {
 		x.fail(p)
 		return
 	}
-	row, err := x.reader.Get(ctx, key, options[x.class], x.fresh, x.res.wait, fulcrum.Traced(&x.trace))
+	row, err := x.reader.Get(ctx, key, options[x.class], x.fresh[0], x.fresh[1], x.res.wait, fulcrum.Traced(&x.trace))
 	ctx.end()
 	x.tellAge()
 	if err != nil {
@@ -169,7 +169,7 @@ func (x *exchange) awaitToken(ctx context.Context) problem {
 	if x.res.write == nil {
 		return problem{}
 	}
-	for _, token := range x.r.Header["Fulcrum-After"] {
+	for _, token := range x.tokens() {
 		err := x.res.write.Await(ctx, fulcrum.Token(token))
 		switch {
 		case err == nil:

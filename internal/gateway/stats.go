@@ -55,6 +55,7 @@ type backendJSON struct {
 	Blocked   uint64            `json:"blocked"`
 	Decision  string            `json:"decision"`
 	Decisions map[string]uint64 `json:"decisions_total"`
+	Copies    *copiesJSON       `json:"copies,omitempty"` // missing: there is one database
 }
 
 func backendOf(s fulcrum.BackendStats, up time.Duration) backendJSON {
@@ -151,6 +152,7 @@ func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 		Offers: g.offers(),
 		Config: reloadsJSON{Reloads: g.monitor.counts[countedReloads].Load(), Refused: g.monitor.counts[countedRefusedReloads].Load()},
 	}
+	s.Backend.Copies = copiesOf(g.backend.Copies())
 	s.Commits, s.Writes = g.commits.stats(up)
 	for name := range l.resources {
 		r := g.resourceStats(l, name, readers)

@@ -190,6 +190,9 @@ func (x *exchange) written(c store.Change, r fulcrum.Receipt[store.Written]) {
 	h["Fulcrum-Durability"] = []string{r.Durability.String()}
 	if r.Token != "" {
 		h["Fulcrum-Token"] = []string{string(r.Token)}
+		if x.g.cfg.Cookie {
+			x.setCookie(r.Token)
+		}
 	}
 	x.etag(r.Result.Version)
 	if r.Result.Replayed {

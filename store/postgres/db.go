@@ -32,7 +32,7 @@ type DB struct {
 	blind bool // replicas are believed to have seen everything: a fault that a test plants
 }
 
-var _ store.DB = (*DB)(nil)
+var _ store.Copied = (*DB)(nil)
 
 // Open connects to a database and asks it for an answer; ctx bounds that and
 // nothing after it. An error never shows the DSN's password. If the database

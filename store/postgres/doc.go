@@ -76,6 +76,16 @@
 // With [Config].Tokens each commit has a token "pg:system identifier:timeline:position",
 // the position being that of the write-ahead log after the commit.
 //
+// # Replicas
+//
+// With [Config].Replicas, [DB.Copies] are what fulcrum.BackendConfig.Copies wants, and a
+// call goes to the replica that fulcrum.CopyFrom names. Where it must come behind a write
+// ([fulcrum.After]), the replica's position is asked for in a statement of its own before
+// the query, in the same round trip: in one statement the snapshot would be older than
+// the position. A token of another timeline than the replica's last restart point is
+// none that it can know; the primary is asked then. How old a replica is follows from where
+// the primary's log stood when, not from clocks of two machines.
+//
 // # Fulcrum's own tables
 //
 // [DB.Init] makes them: first answers to idempotency keys, positions of journals, dead
