@@ -37,6 +37,7 @@ type race[K comparable, V any] struct {
 	expected time.Duration // what the model says; 0: nothing
 	tried    []*attempt
 	out      int
+	behind   int // attempts that found their copy behind
 	done     chan answered[K, V]
 }
 
@@ -80,6 +81,10 @@ func (r *Reader[K, V]) learnLone(took time.Duration) {
 	r.lone.Store(was + (min(int64(took), unusual*was)-was)/weight)
 }
 
+// maxBehind is how many replicas are asked for what they may not have seen yet, before the
+// primary is.
+const maxBehind = 2
+
 // run waits for answers, and starts further attempts.
 func (c *race[K, V]) run() {
 	copies := c.reader.cfg.Backend.copies
@@ -97,7 +102,9 @@ func (c *race[K, V]) run() {
 				c.take(a)
 				return
 			case pick.Behind:
-				c.want = pick.Want{Fresh: true}
+				if c.behind++; c.behind >= maxBehind {
+					c.want = pick.Want{Fresh: true}
+				}
 			}
 			last = a
 			if !c.start(c.want) && c.out == 0 {

@@ -18,8 +18,8 @@ const (
 
 	// A replica that was behind a write is not asked for such reads for a moment, twice
 	// as long the next time.
-	behindFor  = 20 * time.Millisecond
-	behindMost = time.Second
+	behindFor  = time.Millisecond
+	behindMost = 100 * time.Millisecond
 
 	// A copy of which nothing is known is tried soon if it is near. What is far has to
 	// wait, and less so with time.
@@ -105,7 +105,7 @@ func (p *Picker) Done(now time.Duration, i int, o Outcome, ratio float64) {
 		p.fail(now, i)
 	case Behind:
 		n.behinds++
-		n.behindUntil = now + min(behindMost, behindFor<<min(n.behindInRow, 6))
+		n.behindUntil = now + min(behindMost, behindFor<<min(n.behindInRow, 7))
 		n.behindInRow++
 		n.well(now)
 	case OK:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ type cluster struct {
 	backend  *fulcrum.Backend
 	reader   *fulcrum.Reader[store.Key, []byte]
 	writer   *fulcrum.Writer[store.Change, store.Written]
+
+	byReplicas, byPrimary atomic.Int64 // reads that were answered
 }
 
 // clusterConfig says what is not as usual.
@@ -106,7 +109,16 @@ func (c *cluster) serve(choice fulcrum.Choice) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.reader, err = fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{Backend: c.backend, Fetch: table.Fetch, One: table.One})
+	c.reader, err = fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
+		Backend: c.backend,
+		Fetch: func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
+			return c.count(ctx, b.Len(), table.Fetch(ctx, b))
+		},
+		One: func(ctx context.Context, key store.Key) ([]byte, error) {
+			row, err := table.One(ctx, key)
+			return row, c.count(ctx, 1, err)
+		},
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -130,6 +142,18 @@ func (c *cluster) serve(choice fulcrum.Choice) {
 		_ = c.reader.Shutdown(bounded)
 		_ = c.writer.Shutdown(bounded)
 	})
+}
+
+// count notes who answered reads.
+func (c *cluster) count(ctx context.Context, reads int, err error) error {
+	switch {
+	case err != nil:
+	case fulcrum.CopyFrom(ctx) == postgres.Primary:
+		c.byPrimary.Add(int64(reads))
+	default:
+		c.byReplicas.Add(int64(reads))
+	}
+	return err
 }
 
 // write sets the version of an account and returns the token of its commit.
