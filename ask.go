@@ -15,7 +15,7 @@ type query[K comparable, V any] struct {
 	ctx      detached
 	batch    Batch[K, V]
 	calls    int           // of Fetch and One
-	took     time.Duration // of the copy that answered; 0: there are none
+	took     time.Duration // of the copy that answered; 0: there are none; untaught: of a slow one
 	whole    error         // of all keys together
 	call     mode.Call     // at the backend's circuit
 	refused  bool          // by it

@@ -16,6 +16,7 @@ type attempt struct {
 	began    time.Duration
 	inFlight int         // calls at the copy then, itself included
 	hedge    bool        // another one was out
+	slow     bool        // the copy is much slower than another one; known when it is over
 	late     atomic.Bool // it was counted as failed while it was out
 }
 
@@ -194,10 +195,16 @@ func isBehind(err error) (is bool) {
 // take makes an attempt's answers those of the batch.
 func (c *race[K, V]) take(a answered[K, V]) {
 	c.query.batch.out, c.query.whole, c.query.calls, c.query.took = a.query.batch.out, a.query.whole, a.query.calls, a.took
+	if a.slow { // it would teach what is usual for batches that only it happened to get
+		c.query.took = untaught
+	}
 	if a.hedge && a.outcome == pick.OK {
 		c.reader.cfg.Backend.copies.won()
 	}
 }
+
+// untaught says that the model learns nothing of a batch.
+const untaught = -1
 
 // overdue counts a call that is out for too long as a failure of its copy.
 func (c *race[K, V]) overdue(t *attempt) {
@@ -265,7 +272,8 @@ func (b *Backend) over(end time.Duration, a *attempt, o pick.Outcome, lane, keys
 	if a.late.Load() && o == pick.Failed {
 		o = pick.Ignored // it was counted when it became late
 	}
-	changed := b.copies.end(end, a.copy, o, ratio, lane)
+	var changed bool
+	changed, a.slow = b.copies.end(end, a.copy, o, ratio, lane)
 	if lane != int(lanes[ClassUrgent]) && o != pick.Behind {
 		b.observe(a.copy, end, a.began, keys, a.inFlight, o == pick.OK && once)
 	}

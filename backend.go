@@ -200,7 +200,7 @@ const (
 // settle makes what was decided hold. The lock is held, or nobody else is there yet.
 func (b *Backend) settle(d tune.Decision, m mode.Decision) {
 	if b.copies != nil {
-		all := b.copies.slots(max(0, b.cfg.Reserved))
+		all := b.copies.slots(b.now(), max(0, b.cfg.Reserved))
 		d.InFlight, d.MaxBatch, d.Hold = all.InFlight, all.MaxBatch, all.Hold
 	}
 	s := &stance{Decision: d, k: d.InFlight, mode: m}

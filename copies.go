@@ -268,19 +268,21 @@ func (c *copies) choose(now time.Duration, w pick.Want, tried []*attempt) (cp *c
 // maxBudget is how many hedges may go in a row.
 const maxBudget = 10
 
-// end says what became of a call. True: whether the copy may be asked has changed.
-func (c *copies) end(now time.Duration, cp *copyOf, o pick.Outcome, ratio float64, lane int) (changed bool) {
+// end says what became of a call: whether the copy may be asked has changed, and whether it
+// is much slower than another one.
+func (c *copies) end(now time.Duration, cp *copyOf, o pick.Outcome, ratio float64, lane int) (changed, slow bool) {
 	if o == pick.OK && ratio > 0 {
 		c.ratios[lane].Record(now, time.Duration(ratio*float64(ratioUnit)))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cp.at < 0 {
-		return false
+		return false, false
 	}
-	was := c.picker.Able(cp.at)
+	able, was := c.picker.Able(cp.at), c.picker.Slow(now, cp.at)
 	c.picker.Done(now, cp.at, o, ratio)
-	return was != c.picker.Able(cp.at)
+	slow = c.picker.Slow(now, cp.at)
+	return able != c.picker.Able(cp.at) || slow != was, slow
 }
 
 // HedgeStats are batches that were sent once more because they were slow.
@@ -329,14 +331,14 @@ func (c *copies) won() {
 
 // slots is K: what the copies that may be asked can bear together. Each is told its part.
 // The Backend's lock is held.
-func (c *copies) slots(reserved int) (d tune.Decision) {
+func (c *copies) slots(now time.Duration, reserved int) (d tune.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d.Hold = true
 	for i, cp := range c.all {
 		own := cp.tuner.Decision()
 		c.picker.SetRoom(i, own.InFlight+reserved)
-		if !c.serves(i) {
+		if !c.serves(now, i) {
 			continue
 		}
 		d.InFlight += own.InFlight
@@ -350,9 +352,10 @@ func (c *copies) slots(reserved int) (d tune.Decision) {
 	return d
 }
 
-// serves says whether plain reads go to a copy, by and large.
-func (c *copies) serves(i int) bool {
-	if !c.picker.Able(i) {
+// serves says whether plain reads go to a copy, by and large. What one can bear that is
+// slow would only have batches leave that wait for it.
+func (c *copies) serves(now time.Duration, i int) bool {
+	if !c.picker.Able(i) || c.picker.Slow(now, i) {
 		return false
 	}
 	if !c.all[i].primary || c.choice.ReadPrimary {

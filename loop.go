@@ -136,7 +136,7 @@ func (r *Reader[K, V]) settle(end time.Duration, b *batchOf[K, V], q *query[K, V
 		it.Failed = err != nil && !isNotFound(err)
 	}
 	r.lock()
-	if q.whole == nil && q.calls == 1 && (len(b.Items) > 1 || r.cfg.One == nil) {
+	if q.whole == nil && q.calls == 1 && q.took != untaught && (len(b.Items) > 1 || r.cfg.One == nil) {
 		r.observe(end, len(b.Items), cmp.Or(q.took, end-b.Started))
 	}
 	if q.whole == nil && q.took > 0 && len(b.Items) == 1 && r.cfg.One != nil {

@@ -16,9 +16,14 @@
 // peak-sensitive moving average of what calls there cost, times the calls in flight
 // there and this one:
 //
-//	cost ← ratio                         if ratio > cost
-//	cost ← cost·w + ratio·(1−w)          else, w = exp(−Δt/τ)
+//	s    = ratio / calls in flight there
+//	cost ← s                             if s > cost
+//	cost ← cost·w + s·(1−w)              else, w = exp(−Δt/τ)
 //	load = cost·exp(−Δt/τ)·(in flight + 1)
+//
+// The division is our own: what a call took holds the wait for those beside it already, and
+// the load would count them twice. Without it a copy that was twenty times slower, and idle,
+// looked as good as a fast one with five calls in flight.
 //
 // The ratio of a call is the time it took to the time that the model expects of a batch
 // of its size, so that a copy which happens to get the larger batches is not taken for

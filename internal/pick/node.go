@@ -99,6 +99,7 @@ func (p *Picker) Begin(i int) {
 // expects of a batch of its size, 0 if that is not known.
 func (p *Picker) Done(now time.Duration, i int, o Outcome, ratio float64) {
 	n := &p.nodes[i]
+	ratio /= float64(max(1, n.inFlight))
 	n.inFlight--
 	switch o {
 	case Failed:

@@ -55,8 +55,8 @@ func (p *Picker) SetNodes(now time.Duration, nodes []Node) error {
 	return nil
 }
 
-// SetRoom says how many calls a copy can bear at once: it is passed over beyond, while
-// others have room. 0 is no bound.
+// SetRoom says how many calls a copy can bear at once: no hedge goes there beyond. 0 is no
+// bound.
 func (p *Picker) SetRoom(i, calls int) { p.nodes[i].room = calls }
 
 // Pick chooses a copy for a read. False: none of those that were not tried is good for
@@ -147,32 +147,18 @@ func (p *Picker) owes() bool {
 	return true
 }
 
-// able are the copies that may be asked now: with room, if any has it, and not ejected,
-// unless that does not matter.
+// able are the copies that may be asked now: not ejected, unless that does not matter, and
+// for a hedge with room.
 func (p *Picker) able(now time.Duration, w Want, ejected bool) (replicas, primaries Set) {
-	var busyReplicas, busyPrimaries Set
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		if w.Tried.Has(i) || !ejected && !n.askable(now) {
-			continue
+		switch {
+		case w.Tried.Has(i), !ejected && !n.askable(now), w.Idle && n.room > 0 && n.inFlight >= n.room:
+		case n.Primary:
+			primaries = primaries.With(i)
+		default:
+			replicas = replicas.With(i)
 		}
-		to, busy := &replicas, &busyReplicas
-		if n.Primary {
-			to, busy = &primaries, &busyPrimaries
-		}
-		if n.room > 0 && n.inFlight >= n.room {
-			to = busy
-		}
-		*to = to.With(i)
-	}
-	if w.Idle {
-		return replicas, primaries
-	}
-	if replicas == 0 {
-		replicas = busyReplicas
-	}
-	if primaries == 0 {
-		primaries = busyPrimaries
 	}
 	return replicas, primaries
 }
@@ -261,6 +247,25 @@ func (p *Picker) Stats(now time.Duration) []NodeStats {
 
 // InFlight is how many calls are out at a copy.
 func (p *Picker) InFlight(i int) int { return p.nodes[i].inFlight }
+
+// outlying is from how many times the cost of the best copy on one is slow.
+const outlying = 4
+
+// Slow says whether a copy is much slower than another one that can be asked.
+func (p *Picker) Slow(now time.Duration, i int) bool {
+	cost := p.nodes[i].costAt(now)
+	for j := range p.nodes {
+		n := &p.nodes[j]
+		other := n.costAt(now)
+		if n.cost == 0 {
+			other = unmeasured
+		}
+		if j != i && !n.ejected && cost > outlying*other {
+			return true
+		}
+	}
+	return false
+}
 
 // Able says whether a copy is not ejected.
 func (p *Picker) Able(i int) bool { return !p.nodes[i].ejected }

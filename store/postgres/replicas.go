@@ -127,8 +127,12 @@ func (db *DB) at(ctx context.Context) (*replica, error) {
 	if name == "" || name == Primary {
 		return nil, nil
 	}
-	if r := (*db.replicas.Load())[name]; r != nil {
+	all := *db.replicas.Load()
+	if r := all[name]; r != nil {
 		return r, nil
+	}
+	if len(all) == 0 { // it is one of the copies itself, or its replicas went
+		return nil, nil
 	}
 	return nil, unavailable{fmt.Errorf("replica %q is not there any more", name)}
 }

@@ -20,6 +20,7 @@ var suites = []duel.Suite{
 	{Name: "postgres", About: "PostgreSQL, 1,000,000 rows of about 350 bytes, uniform keys, loopback. Theirs: pgx.", Make: pgCells},
 	{Name: "http", About: "The gateway over the same PostgreSQL. Theirs: a net/http handler with a pooled query and encoding/json.", Make: httpCells},
 	{Name: "cache", About: "A Reader behind a near cache over the same PostgreSQL, of a tenth and of three tenths of its rows; keys after Zipf's law, exponent 0.99. Theirs: the same Reader without it.", Make: cacheCells},
+	{Name: "replicas", About: "A primary and two streaming replicas over the same rows, each copy read like the others; the way to one of them takes 20 times what a query did. Figures are 1/p99 of the response time, in 1/s.", Make: replicaCells},
 	{Name: "beacons", About: "The gateway over the same PostgreSQL while browsers tell 2,000 times a second what people feel. Theirs: the same gateway while they do not. Clients and database share its cores.", Make: beaconCells},
 }
 
