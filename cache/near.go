@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache/internal/fifo"
 )
 
 // Near keeps entries in memory. It is a fulcrum.Cache, safe for concurrent use, and may
@@ -16,7 +15,7 @@ import (
 type Near[K comparable, V any] struct {
 	cfg     Config[K, V]
 	epoch   time.Time // all times inside are since then
-	entries *otter.Cache[id[K], *entry[V]]
+	entries *fifo.Cache[id[K], entry[V]]
 	stripes stripes[K]
 	counts  counts
 }
@@ -47,19 +46,25 @@ func New[K comparable, V any](cfg Config[K, V]) (*Near[K, V], error) {
 		return nil, err
 	}
 	c := &Near[K, V]{cfg: cfg, epoch: time.Now()}
-	o := &otter.Options[id[K], *entry[V]]{MaximumSize: cfg.Entries, StatsRecorder: &c.counts.evictions}
 	expected := cfg.Entries
 	if cfg.Bytes > 0 {
 		expected = cfg.Bytes / (2 * EntryBytes)
-		o.MaximumWeight = uint64(cfg.Bytes)
-		o.Weigher = func(k id[K], e *entry[V]) uint32 {
-			return uint32(min(math.MaxUint32, EntryBytes+len(k.scope)+max(0, cfg.Size(k.key, e.value))))
-		}
 	}
-	c.entries, err = otter.New(o)
+	c.entries = fifo.New[id[K], entry[V]](max(cfg.Entries, cfg.Bytes))
 	c.stripes.init(expected)
-	return c, err
+	return c, nil
 }
+
+// weightOf is what an entry counts of what there may be.
+func (c *Near[K, V]) weightOf(k id[K], e *entry[V]) int {
+	if c.cfg.Bytes == 0 {
+		return 1
+	}
+	return EntryBytes + len(k.scope) + min(mostBytes, max(0, c.cfg.Size(k.key, e.value)))
+}
+
+// mostBytes is more than any entry that is kept, and small enough to be added to.
+const mostBytes = math.MaxInt / 2
 
 // Config is what it was made of, with all defaults filled in.
 func (c *Near[K, V]) Config() Config[K, V] { return c.cfg }
@@ -73,8 +78,8 @@ func (c *Near[K, V]) holds(e *entry[V]) bool {
 
 // Get returns what is kept of a key; see fulcrum.Cache.
 func (c *Near[K, V]) Get(scope string, key K, d fulcrum.Demand) (fulcrum.Kept[V], bool) {
-	e, ok := c.entries.GetIfPresent(id[K]{scope, key})
-	if !ok || !c.holds(e) {
+	e := c.entries.Get(id[K]{scope, key})
+	if e == nil || !c.holds(e) {
 		c.counts.miss(d)
 		return fulcrum.Kept[V]{}, false
 	}
@@ -137,10 +142,6 @@ func (c *Near[K, V]) Put(scope string, key K, l fulcrum.Lease, value V, found bo
 		c.counts.refused.Add(1)
 		return
 	}
-	c.entries.Compute(id[K]{scope, key}, func(old *entry[V], there bool) (*entry[V], otter.ComputeOp) {
-		if there && old.lease.At > l.At && c.holds(old) {
-			return old, otter.CancelOp
-		}
-		return e, otter.WriteOp
-	})
+	k := id[K]{scope, key}
+	c.entries.Put(k, e, c.weightOf(k, e), func(old *entry[V]) bool { return old.lease.At > l.At && c.holds(old) })
 }

@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 
-	"github.com/maypok86/otter/v2/stats"
-
 	"github.com/fulcrum-data/fulcrum"
 )
 
@@ -33,11 +31,11 @@ func (s Stats) HitRatio() float64 {
 // Stats is a snapshot.
 func (c *Near[K, V]) Stats() Stats {
 	s := Stats{
-		Refused: c.counts.refused.Load(), Invalidations: c.counts.invalidations.Load(), Evictions: c.counts.evictions.n.Load(),
-		Entries: c.entries.EstimatedSize(),
+		Refused: c.counts.refused.Load(), Invalidations: c.counts.invalidations.Load(), Evictions: c.entries.Evictions(),
+		Entries: c.entries.Len(),
 	}
 	if c.cfg.Bytes > 0 {
-		s.Bytes = c.entries.WeightedSize()
+		s.Bytes = uint64(c.entries.Weight())
 	}
 	for i := range c.counts.cells {
 		cell := &c.counts.cells[i]
@@ -53,7 +51,6 @@ func (c *Near[K, V]) Stats() Stats {
 type counts struct {
 	cells                  [8]cell // a power of two
 	refused, invalidations atomic.Uint64
-	evictions              evictions
 }
 
 type cell struct {
@@ -80,12 +77,3 @@ func (c *counts) miss(d fulcrum.Demand) {
 		c.cell().misses.Add(1)
 	}
 }
-
-// evictions is told by otter, which calls it also for what is counted elsewhere.
-type evictions struct {
-	stats.NoopRecorder
-	n atomic.Uint64
-}
-
-// RecordEviction counts.
-func (e *evictions) RecordEviction(uint32) { e.n.Add(1) }

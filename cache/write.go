@@ -66,7 +66,7 @@ func (c *Near[K, V]) Forget(keys ...K) {
 func (c *Near[K, V]) Clear() {
 	c.stripes.all.forget(c.now())
 	c.counts.invalidations.Add(1)
-	c.entries.InvalidateAll()
+	c.entries.Clear()
 }
 
 // Invalidating is a WriterConfig.Invalidate: it has c forget the key of each write, of
