@@ -128,6 +128,18 @@ func (c Cost) size(f, most int) int {
 	return max(1, min(most, int(time.Duration(f)*c.A/c.B)))
 }
 
+// longBatch is how long a batch may take that is efficient already: beyond, it only has
+// those wait who come next, and the tuner learn late.
+const longBatch = 20 * time.Millisecond
+
+// Most is the largest batch that is worth while, at most limit keys.
+func (c Cost) Most(now time.Duration, limit int) int {
+	if c.B <= 0 || now >= c.TrustedUntil {
+		return limit
+	}
+	return min(limit, max(c.size(efficient, limit), int((longBatch-c.A)/c.B)))
+}
+
 // Counts is the ledger of requests: Admitted = Answered + Failed + Cancelled +
 // Queued + InFlight, always.
 type Counts struct {
