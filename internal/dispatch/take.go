@@ -179,7 +179,7 @@ func (d *Dispatcher[K, P]) count(c Class) {
 // fill moves the keys of one scope into the batch.
 func (d *Dispatcher[K, P]) fill(now time.Duration, b *Batch[K, P], s *scope[K, P]) {
 	q := &s.queues[b.Class]
-	n := d.size(now, b.Class, q.n)
+	n := d.size(b.Class, q.n)
 	b.Reason = d.reason(now, b.Class, q, n)
 	if it := d.tight(now, b.Class, q, n); it != nil {
 		b.Reason = ReasonDeadline
@@ -223,14 +223,14 @@ func (d *Dispatcher[K, P]) move(now time.Duration, b *Batch[K, P], it *Item[K, P
 // queue evenly, but no batch is made so small that its own cost outweighs its
 // keys' (A/B keys, where both weigh the same), nor so large that it takes long without
 // being any better for it.
-func (d *Dispatcher[K, P]) size(now time.Duration, c Class, q int) int {
+func (d *Dispatcher[K, P]) size(c Class, q int) int {
 	if c == Urgent {
 		return min(q, d.limits.MaxBatch)
 	}
 	free := max(1, d.limits.InFlight-d.shared)
 	n := (q + free - 1) / free
 	n = max(n, min(q, d.cost.size(1, d.limits.MaxBatch)))
-	return max(1, min(n, d.cost.Most(now, d.limits.MaxBatch)))
+	return max(1, min(n, d.cost.Most(d.limits.MaxBatch)))
 }
 
 // tight finds a key that would miss its deadline in a batch of n but could make

@@ -133,8 +133,8 @@ func (c Cost) size(f, most int) int {
 const longBatch = 20 * time.Millisecond
 
 // Most is the largest batch that is worth while, at most limit keys.
-func (c Cost) Most(now time.Duration, limit int) int {
-	if c.B <= 0 || now >= c.TrustedUntil {
+func (c Cost) Most(limit int) int {
+	if c.B <= 0 {
 		return limit
 	}
 	return min(limit, max(c.size(efficient, limit), int((longBatch-c.A)/c.B)))

@@ -82,7 +82,7 @@ func (d *twin) take(now time.Duration, f *flight) bool {
 	free := d.limits.InFlight - d.shared
 	n := (q + free - 1) / free
 	n = max(n, min(q, d.floor()))
-	d.leave(now, f, max(1, min(n, d.cost.Most(now, d.limits.MaxBatch))))
+	d.leave(now, f, max(1, min(n, d.cost.Most(d.limits.MaxBatch))))
 	return true
 }
 

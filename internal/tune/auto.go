@@ -253,7 +253,8 @@ func (t *auto) judgeShrink(m, limit, n float64) (Name, bool) {
 		return Hold, false
 	}
 	e := math.Log(m/s.m) / math.Log(float64(t.k)/float64(s.k))
-	if e >= limit || n > 2*s.n || n < s.n/2 { // batches of another size tell another story
+	other := n > 2*s.n || n < s.n/2 // batches of another size tell another story, unless it is the same
+	if e >= limit || other && e > limit/2 {
 		*s = series{k: t.k, m: m, n: n}
 		return Hold, false
 	}
