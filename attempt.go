@@ -47,10 +47,11 @@ type race[K comparable, V any] struct {
 // nobody: their calls run on to their end, because to cut a query short costs a
 // connection.
 func (r *Reader[K, V]) askCopies(b *batchOf[K, V], q *query[K, V]) {
-	c := &race[K, V]{reader: r, lane: int(b.Class), query: q, done: make(chan answered[K, V], pick.MaxNodes+1)}
+	c := &race[K, V]{reader: r, lane: int(b.Class), query: q}
 	c.need, _ = b.Need.(*need)
 	c.want = c.need.want()
 	c.expected = r.expect(len(b.Items))
+	c.done = make(chan answered[K, V], r.cfg.Backend.copies.count()+1) // each copy is asked once at most
 	if !c.start(c.want) {
 		q.whole = ErrUnavailable
 		q.batch.fail(q.whole)
@@ -133,7 +134,7 @@ func (c *race[K, V]) start(w pick.Want) bool {
 	r := c.reader
 	b := r.cfg.Backend
 	now := r.now()
-	if !time.Now().Before(c.query.ctx.deadline) {
+	if len(c.tried) == cap(c.done) || !time.Now().Before(c.query.ctx.deadline) {
 		return false
 	}
 	cp, inFlight, _ := b.copies.choose(now, w, c.tried)
@@ -218,18 +219,23 @@ func (c *race[K, V]) overdue(t *attempt) {
 }
 
 // A call that takes so much longer than it should is taken for lost, and another copy is
-// asked; earlier if its batch would be too late otherwise.
+// asked; earlier if its batch would be too late otherwise, but not because a deadline is
+// tight.
 const (
-	lostTimes = 20
-	lostAfter = 250 * time.Millisecond
+	lostTimes  = 20
+	lostAfter  = 250 * time.Millisecond
+	lateTimely = 20 * time.Millisecond
 )
 
 func (c *race[K, V]) lateAfter() time.Duration {
-	d := c.reader.cfg.Backend.cfg.CallTimeout
-	if c.expected > 0 {
-		d = min(d, max(lostAfter, lostTimes*c.expected))
+	if c.expected == 0 {
+		return c.reader.cfg.Backend.cfg.CallTimeout
 	}
-	return min(d, time.Until(c.query.ctx.deadline)/2)
+	d := min(c.reader.cfg.Backend.cfg.CallTimeout, max(lostAfter, lostTimes*c.expected))
+	if half := time.Until(c.query.ctx.deadline) / 2; half < d && half >= max(lateTimely, lateTimes*c.expected) {
+		return half
+	}
+	return d
 }
 
 // alarm is a timer that may be none.

@@ -268,6 +268,13 @@ func (c *copies) choose(now time.Duration, w pick.Want, tried []*attempt) (cp *c
 // maxBudget is how many hedges may go in a row.
 const maxBudget = 10
 
+// count is how many there are.
+func (c *copies) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
 // end says what became of a call: whether the copy may be asked has changed, and whether it
 // is much slower than another one.
 func (c *copies) end(now time.Duration, cp *copyOf, o pick.Outcome, ratio float64, lane int) (changed, slow bool) {

@@ -327,6 +327,34 @@ func TestHedges(t *testing.T) {
 	})
 }
 
+// A tight deadline is no fault of the copy.
+func TestTightDeadlinesBlameNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSites(t, fulcrum.BackendConfig{}, "main", "a", "b")
+		defer s.end()
+		s.reads(200)
+		for _, name := range []string{"a", "b"} {
+			s.byName[name].takes.Store(int64(4 * time.Millisecond))
+		}
+		before := s.byName["a"].calls.Load() + s.byName["b"].calls.Load()
+		for key := range 100 {
+			ctx, cancel := context.WithTimeout(context.Background(), 6*time.Millisecond)
+			if _, err := s.reader.Get(ctx, key); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		if calls := s.byName["a"].calls.Load() + s.byName["b"].calls.Load() - before; calls != 100 || s.byName["main"].calls.Load() != 0 {
+			t.Errorf("%d calls for 100 reads, %d of the primary", calls, s.byName["main"].calls.Load())
+		}
+		for _, name := range []string{"a", "b"} {
+			if st := s.stats(name); st.Failures != 0 {
+				t.Errorf("%+v", st)
+			}
+		}
+	})
+}
+
 // Without hedges, none is sent.
 func TestNoHedges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,6 +62,14 @@ func (p *Picker) SetRoom(i, calls int) { p.nodes[i].room = calls }
 // Pick chooses a copy for a read. False: none of those that were not tried is good for
 // it.
 func (p *Picker) Pick(now time.Duration, w Want) (Choice, bool) {
+	c, ok := p.pick(now, w)
+	if ok && w.Idle && p.nodes[c.Node].Primary && !p.cfg.Primaries { // it has better to do
+		return Choice{}, false
+	}
+	return c, ok
+}
+
+func (p *Picker) pick(now time.Duration, w Want) (Choice, bool) {
 	if w.Fresh || w.After || w.Staleness > 0 {
 		return p.strict(now, w)
 	}
