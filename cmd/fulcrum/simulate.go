@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,6 +34,9 @@ type simulateBackend struct {
 	RTT   time.Duration `help:"Round trip of the network." default:"0s" name:"rtt"`
 	Cores int           `help:"Cores of the database." default:"2"`
 	Sigma float64       `help:"Noise: σ of the logarithm of a query's work." default:"0.25"`
+
+	Copies   int     `help:"Databases with the same data, each like this, among which the fastest is chosen." default:"1"`
+	SlowCopy float64 `help:"The last of them takes so many times as long." default:"1" placeholder:"X"`
 }
 
 // simulateLoad says what arrives.
@@ -71,6 +75,14 @@ func (c *simulateCommand) Validate() (err error) {
 		return errors.New("--rtt must be at least 0, --sigma between 0 and 3")
 	case c.Cores < 1 || c.Cores > 1024:
 		return fmt.Errorf("--cores: %d is not between 1 and 1024", c.Cores)
+	case c.Copies < 1 || c.Copies > sim.MaxCopies:
+		return fmt.Errorf("--copies: %d is not between 1 and %d", c.Copies, sim.MaxCopies)
+	case !(c.SlowCopy >= 1 && c.SlowCopy <= 1000):
+		return fmt.Errorf("--slow-copy: %v is not between 1 and 1000", c.SlowCopy)
+	case c.SlowCopy > 1 && c.Copies == 1:
+		return errors.New("--slow-copy: there is but one database; say --copies 3")
+	case c.Verify != "" && c.Copies > 1:
+		return errors.New("--verify: it measures one database; leave out --copies")
 	case !(c.Times > 0 && c.Times <= 1e6):
 		return fmt.Errorf("--times: %v is not over 0 and up to 1000000", c.Times)
 	case c.Duration <= 0 || c.Warmup < 0 || c.Duration+c.Warmup > time.Hour:
@@ -167,7 +179,7 @@ func (c *simulateCommand) loads() []simulatedLoad {
 	rates := c.Rate
 	if rates == nil {
 		for _, part := range []float64{.2, .5, .8, .95, 1.3} {
-			rates = append(rates, part*c.backend().Capacity(c.MaxBatch))
+			rates = append(rates, part*c.capacity())
 		}
 	}
 	var all []simulatedLoad
@@ -219,6 +231,9 @@ func (c *simulateCommand) simulate(t terminal, l simulatedLoad, name string) (si
 		return simulated{}, err
 	}
 	u := c.setup(l, tuner)
+	if err := c.addCopies(&u, name); err != nil {
+		return simulated{}, err
+	}
 	if c.Explain {
 		u.Decided = func(now time.Duration, d tune.Decision) {
 			if d.Changed() || d.Why.MaxBatchWas != d.MaxBatch {
@@ -231,14 +246,59 @@ func (c *simulateCommand) simulate(t terminal, l simulatedLoad, name string) (si
 	return newSimulated(l, name, r, time.Since(begun)), nil
 }
 
+// addCopies adds the further databases, the last of them slower.
+func (c *simulateCommand) addCopies(u *sim.Setup, name string) error {
+	for i := 1; i < c.Copies; i++ {
+		tuner, err := c.newTuner(name)
+		if err != nil {
+			return err
+		}
+		b := c.backend()
+		if i == c.Copies-1 {
+			b.RoundTrip = time.Duration(float64(b.RoundTrip) * c.SlowCopy)
+			b.PerBatch = time.Duration(float64(b.PerBatch) * c.SlowCopy)
+			b.PerKey = time.Duration(float64(b.PerKey) * c.SlowCopy)
+		}
+		u.Copies = append(u.Copies, sim.Copy{Backend: b, Tuner: tuner})
+	}
+	return nil
+}
+
+// capacity is that of all databases together, but for the slow one.
+func (c *simulateCommand) capacity() float64 {
+	n := c.Copies
+	if c.SlowCopy > 1 {
+		n--
+	}
+	return float64(n) * c.backend().Capacity(c.MaxBatch)
+}
+
+// shares are the parts of the queries that the copies got, such as 50/49/1 %.
+func shares(parts []float64) string {
+	if len(parts) < 2 {
+		return ""
+	}
+	text := make([]string, len(parts))
+	for i, p := range parts {
+		text[i] = strconv.FormatFloat(100*p, 'f', 1, 64)
+	}
+	return strings.Join(text, "/") + " %"
+}
+
 func (c *simulateCommand) print(t terminal, all []simulated) error {
-	fmt.Fprintf(t.stdout, "Simulated: T(n) = %s + n·%s + round trip %s, %d cores, at most %d keys a batch; capacity %.0f keys/s\n\n",
-		c.A, c.B, c.RTT, c.Cores, c.MaxBatch, c.backend().Capacity(c.MaxBatch))
+	fmt.Fprintf(t.stdout, "Simulated: T(n) = %s + n·%s + round trip %s, %d cores, at most %d keys a batch; capacity %.0f keys/s\n",
+		c.A, c.B, c.RTT, c.Cores, c.MaxBatch, c.capacity())
+	last := ""
+	if c.Copies > 1 {
+		fmt.Fprintf(t.stdout, "%d copies, the last one %v times as slow\n", c.Copies, c.SlowCopy)
+		last = "queries by copy"
+	}
+	fmt.Fprintln(t.stdout)
 	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, strings.Join([]string{"load", "tuner", "answered/s", "shed", "p50 ms", "p95 ms", "p99 ms", "K", "keys/query", "queries/s", ""}, "\t"))
+	fmt.Fprintln(w, strings.Join([]string{"load", "tuner", "answered/s", "shed", "p50 ms", "p95 ms", "p99 ms", "K", "keys/query", "queries/s", last, ""}, "\t"))
 	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.1f %%\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\t%.0f\t\n", s.Load, s.Tuner, s.Throughput, 100*s.Shed,
-			1e3*s.Response.P50, 1e3*s.Response.P95, 1e3*s.Response.P99, s.K, s.RowsPerQuery, s.Queries)
+		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.1f %%\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\t%.0f\t%s\t\n", s.Load, s.Tuner, s.Throughput, 100*s.Shed,
+			1e3*s.Response.P50, 1e3*s.Response.P95, 1e3*s.Response.P99, s.K, s.RowsPerQuery, s.Queries, shares(s.Shares))
 	}
 	return w.Flush()
 }

@@ -23,10 +23,12 @@ type modelJSON struct {
 	RTT      float64 `json:"rtt_seconds"`
 	Cores    int     `json:"cores"`
 	Capacity float64 `json:"capacity_rps"`
+	Copies   int     `json:"copies"`
+	SlowCopy float64 `json:"slow_copy"`
 }
 
 func (c *simulateCommand) modelJSON() modelJSON {
-	return modelJSON{c.A.Seconds(), c.B.Seconds(), c.RTT.Seconds(), c.Cores, c.backend().Capacity(c.MaxBatch)}
+	return modelJSON{c.A.Seconds(), c.B.Seconds(), c.RTT.Seconds(), c.Cores, c.capacity(), c.Copies, c.SlowCopy}
 }
 
 // simulated is one run. Rates are in keys per second.
@@ -41,6 +43,7 @@ type simulated struct {
 	K            float64        `json:"in_flight_mean"`
 	KSpread      float64        `json:"in_flight_spread_ratio"`
 	Response     simulatedTimes `json:"response_seconds"`
+	Shares       []float64      `json:"copy_shares"`                   // of the queries, by copy
 	Speed        float64        `json:"simulated_requests_per_second"` // of wall time
 }
 
@@ -57,6 +60,7 @@ func newSimulated(l simulatedLoad, tuner string, r sim.Result, took time.Duratio
 	return simulated{
 		Load: l.name, Tuner: tuner, Offered: l.offered, Throughput: r.Goodput(), Shed: float64(r.Shed) / due,
 		Queries: float64(r.Batches) / r.Measured.Seconds(), RowsPerQuery: r.KeysPerBatch(), K: r.K, KSpread: r.KSpread,
+		Shares:   r.Shares,
 		Response: simulatedTimes{r.Mean().Seconds(), q(.5), q(.95), q(.99)},
 		Speed:    due / took.Seconds(),
 	}

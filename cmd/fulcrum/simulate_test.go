@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -57,7 +58,7 @@ func TestSimulateComparesTuners(t *testing.T) {
 	again := simulateJSONOf(t, args)
 	for i := range again.Runs {
 		again.Runs[i].Speed = s.Runs[i].Speed // of wall time, not of the simulation
-		if again.Runs[i] != s.Runs[i] {
+		if !reflect.DeepEqual(again.Runs[i], s.Runs[i]) {
 			t.Errorf("the same seed gave %+v and %+v", s.Runs[i], again.Runs[i])
 		}
 	}
@@ -67,6 +68,20 @@ func TestSimulateCallers(t *testing.T) {
 	s := simulateJSONOf(t, "--callers 16,64 --duration 200ms --warmup 100ms")
 	if len(s.Runs) != 2 || s.Runs[1].Throughput <= s.Runs[0].Throughput || s.Runs[0].Shed != 0 {
 		t.Errorf("%+v", s.Runs)
+	}
+}
+
+func TestSimulateCopies(t *testing.T) {
+	args := "--rate 200000 --duration 1s --warmup 500ms --copies 3"
+	even := simulateJSONOf(t, args).Runs[0]
+	slow := simulateJSONOf(t, args+" --slow-copy 20").Runs[0]
+	if len(even.Shares) != 3 || even.Shares[2] < 0.2 || slow.Shares[2] > 0.02 || slow.Response.P99 > 3*even.Response.P99 {
+		t.Errorf("equal copies: %+v\na slow one: %+v", even, slow)
+	}
+	for _, wrong := range []string{"--copies 0", "--copies 65", "--slow-copy 2", "--copies 2 --slow-copy 0.5", "--copies 2 --verify postgres://x"} {
+		if code, _, stderr := try(t.Context(), append([]string{"simulate"}, strings.Fields(wrong)...)...); code != exitUsage || !strings.Contains(stderr, "--") {
+			t.Errorf("%s: code %d: %s", wrong, code, stderr)
+		}
 	}
 }
 

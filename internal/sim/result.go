@@ -19,6 +19,7 @@ type Result struct {
 	K        float64       // mean over time
 	KSpread  float64       // its standard deviation, as a part of the mean
 	Slices   []Slice
+	Shares   []float64 // of the batches, by copy, warm-up included; one if there are no copies
 
 	mean float64 // s
 }
@@ -144,6 +145,13 @@ func (r *run) result() Result {
 		Measured: rec.to - rec.from, Good: rec.good, Failed: rec.failed, Shed: rec.refused, Batches: rec.batches,
 		Response: rec.response.Snapshot(), Slices: rec.slices.all,
 		mean: rec.sum / float64(max(1, rec.good)) / float64(time.Second),
+	}
+	all := uint64(0)
+	for _, s := range r.copies.all {
+		all += s.batches
+	}
+	for _, s := range r.copies.all {
+		res.Shares = append(res.Shares, float64(s.batches)/float64(max(1, all)))
 	}
 	whole := float64(res.Measured)
 	res.K = rec.kSum / whole

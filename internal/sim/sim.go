@@ -14,6 +14,10 @@ type Setup struct {
 	Load    Load
 	Tuner   tune.Tuner
 
+	// Copies are further databases with the same data, among which internal/pick chooses,
+	// each with a tuner of its own. Default none.
+	Copies []Copy
+
 	MaxQueued int           // requests; default 50,000
 	KeepAll   bool          // sheds nothing but what exceeds MaxQueued
 	Yield     time.Duration // from a wake-up to the batch that it takes
@@ -53,6 +57,7 @@ type flight struct {
 	inFlight int // as it left, itself included
 	work     float64
 	fails    bool
+	copy     int // where it goes
 
 	from  int    // of a twin: its first request
 	batch *batch // of a dispatcher
@@ -63,7 +68,7 @@ type run struct {
 	Setup
 	now      time.Duration
 	desk     desk
-	server   *server
+	copies   copies
 	arrivals *arrivals
 	closed   *callers
 	model    *model.Model
@@ -95,7 +100,7 @@ func newRun(s Setup) *run {
 	if s.Linger == 0 {
 		s.Linger = 2 * time.Millisecond
 	}
-	r := &run{Setup: s, server: newServer(s.Backend, s.Seed), arrivals: newArrivals(s.Load, s.Seed), tickAt: never}
+	r := &run{Setup: s, copies: newCopies(&s), arrivals: newArrivals(s.Load, s.Seed), tickAt: never}
 	r.desk = newReal()
 	if s.Twin {
 		r.desk = newTwin()
@@ -106,7 +111,7 @@ func newRun(s Setup) *run {
 	}
 	r.rec.init(s)
 	r.tell = r.answered
-	r.apply(s.Tuner.Decision())
+	r.apply(r.copies.together(0))
 	if s.Load.Callers > 0 {
 		r.closed = newCallers(s.Load, s.Seed)
 		for i := range s.Load.Callers {
@@ -134,7 +139,7 @@ func (r *run) loop() {
 	}
 	r.emptyAt = r.Begin
 	for {
-		cpu, event := r.server.next(), r.events.next()
+		cpu, event := r.copies.next(), r.events.next()
 		r.now = min(next, cpu, event, r.tickAt)
 		if r.now >= r.To {
 			r.now = r.To
@@ -163,7 +168,7 @@ func (r *run) event() {
 		r.take()
 	case enter:
 		f := &r.flights[e.flight]
-		r.server.start(r.now, e.flight, f.work)
+		r.copies.all[f.copy].server.start(r.now, e.flight, f.work)
 	case answer:
 		r.answer(e.flight)
 	}
@@ -171,11 +176,12 @@ func (r *run) event() {
 
 // cpu is the end of a batch's work, or another speed.
 func (r *run) cpu() {
-	if r.server.change() == r.now {
-		r.server.turn(r.now)
+	s := r.copies.due
+	if s.change() == r.now {
+		s.turn(r.now)
 		return
 	}
-	r.events.push(r.now+r.Backend.RoundTrip/2, answer, r.server.take(r.now))
+	r.events.push(r.now+s.RoundTrip/2, answer, s.take(r.now))
 }
 
 // arrive is a request that comes.
@@ -283,8 +289,10 @@ func (r *run) shed() {
 func (r *run) send(i int32) {
 	f := &r.flights[i]
 	var hang time.Duration
-	f.work, hang, f.fails = r.server.draw(r.now, f.n)
-	r.events.push(r.now+r.Backend.RoundTrip/2+hang, enter, i)
+	f.copy = r.copies.choose(r.now)
+	s := r.copies.all[f.copy].server
+	f.work, hang, f.fails = s.draw(r.now, f.n)
+	r.events.push(r.now+s.RoundTrip/2+hang, enter, i)
 }
 
 // answer is a batch that is back.
@@ -292,7 +300,11 @@ func (r *run) answer(i int32) {
 	f := &r.flights[i]
 	service := r.now - f.left
 	r.ok = !f.fails
-	r.learn(f, service)
+	expected := r.expected(f.n)
+	slow, inFlight := r.copies.done(r.now, f, r.ok, service, expected)
+	if !slow {
+		r.learn(f, service)
+	}
 	again := r.desk.done(r.now, f, r.ok)
 	r.rec.batch(r.now, f.n)
 	if r.closed != nil {
@@ -301,10 +313,13 @@ func (r *run) answer(i int32) {
 	r.desk.eachDue(f, r.tell)
 	o := &r.obs
 	o.Keys, o.Service, o.Left, o.InFlight, o.OK = f.n, service, f.left, f.inFlight, r.ok
+	if inFlight > 0 {
+		o.InFlight = inFlight
+	}
 	r.spare = append(r.spare, i)
 	r.rec.observe(r.now, o)
-	if d, decided := r.Tuner.Step(r.now, o); decided {
-		r.apply(d)
+	if d, decided := r.copies.all[f.copy].tuner.Step(r.now, o); decided {
+		r.apply(r.copies.together(r.now))
 		if r.Decided != nil {
 			r.Decided(r.now, d)
 		}
