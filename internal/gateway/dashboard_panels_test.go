@@ -1,13 +1,16 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/cache"
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/store"
@@ -94,6 +97,37 @@ func TestDashboardSettlesADeadLetter(t *testing.T) {
 	b.until(t, `document.getElementById('letter-h').textContent === 'Replay dead letter 1'`)
 	b.run(t, chromedp.Click("#letter-ok"))
 	b.until(t, `document.querySelector('#letter-dialog .error').textContent.includes('constraint')`)
+}
+
+// copiedMemory has replicas, one of which lags.
+type copiedMemory struct{ memory }
+
+func (m *copiedMemory) Copies() []fulcrum.Copy {
+	lag := func(d time.Duration) func(context.Context) (fulcrum.Lag, error) {
+		return func(context.Context) (fulcrum.Lag, error) { return fulcrum.Lag{Time: d, Bytes: -1}, nil }
+	}
+	return []fulcrum.Copy{{Name: "primary", Primary: true}, {Name: "db2", Region: "east", Check: lag(0)}, {Name: "db3", Check: lag(time.Hour)}}
+}
+
+func (m *copiedMemory) Vet(context.Context, fulcrum.Token) error { return nil }
+
+// Each copy of the database is shown with its state; without copies there is no such card.
+func TestDashboardShowsCopies(t *testing.T) {
+	cfg := testConfig(&memory{})
+	cfg.DB = &copiedMemory{memory{conns: 18}}
+	g, _ := start(t, cfg)
+	b := open(t, "http://"+g.AdminAddr()+"/", 1280, 900)
+	b.until(t, `[...document.querySelectorAll('#copies tr')].some((r) => r.cells[0].textContent === 'db3' && r.cells[2].textContent === 'lagging')`)
+	for range 20 {
+		ask(t, g.Data(), "GET", "/v1/users/1", "")
+	}
+	b.until(t, `[...document.querySelectorAll('#copies tr')].some((r) => r.cells[0].textContent === 'db2' && r.cells[1].textContent === 'east' && r.cells[2].textContent === 'ok' && r.cells[3].textContent === '100 %')`)
+	b.quiet(t)
+
+	plain, _ := start(t, testConfig(&memory{}))
+	b = open(t, "http://"+plain.AdminAddr()+"/", 1280, 900)
+	b.until(t, `document.documentElement.dataset.tick && document.getElementById('copies-card').hidden`)
+	b.quiet(t)
 }
 
 // The share of reads that the cache answered stands with its resource; others have none.

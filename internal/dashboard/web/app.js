@@ -22,6 +22,7 @@ function draw() {
   view.flow(stats, name);
   view.lanes(stats, name);
   view.sizes(stats, name);
+  view.copies(stats);
   view.regions(stats);
   view.resources(stats);
   view.bands(stats, events);

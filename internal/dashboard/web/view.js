@@ -119,6 +119,25 @@ export function regions(stats) {
   table($('regions'), 'Regions', ['region, resource', 'policy', 'answered/s', 'p50', 'p99', 'promise', 'SLO', 'burn rate'], rows);
 }
 
+// asked remembers how often each copy had been asked, for the share of the last seconds.
+let asked = new Map();
+
+export function copies(stats) {
+  const all = stats.backend.copies;
+  $('copies-card').hidden = !all;
+  if (!all) return;
+  const before = asked, now = new Map(all.copies.map((c) => [c.name, c.calls_total]));
+  asked = now;
+  const lately = all.copies.map((c) => Math.max(0, c.calls_total - (before.get(c.name) ?? c.calls_total)));
+  const sum = lately.reduce((a, b) => a + b, 0);
+  const rows = all.copies.map((c, i) => [
+    c.primary ? `${c.name} (primary)` : c.name, c.region || '–', c.state === 'ok' ? ['ok', 'good'] : [c.state, 'bad'], sum ? percent(lately[i] / sum) : '–',
+    `${c.in_flight} of ${c.in_flight_limit}`, c.cost ? c.cost.toFixed(2) : '–', c.lag_seconds === undefined ? '–' : time(c.lag_seconds), count(c.behind_total), c.failures_total ? [count(c.failures_total), 'bad'] : '0',
+  ]);
+  put('copies-words', all.hedges_total ? `${count(all.hedges_total)} queries were sent once more because they were slow; ${count(all.hedges_won_total)} of these came back first.` : 'No query was sent twice.');
+  table($('copies'), 'Copies of the database', ['copy', 'region', 'state', 'queries', 'in flight', 'cost', 'at most old', 'behind a write', 'failed'], rows);
+}
+
 export function resources(stats) {
   const rows = Object.entries(stats.resources).sort().map(([name, r]) => [
     name, r.cache && r.cache.hits + r.cache.misses ? percent(r.cache.hit_ratio) : '–', count(r.rates.throughput_rps), count(r.rates.refused_rps), r.mean_batch.toFixed(1), percent(r.saved_queries / Math.max(1, r.answered + r.failed)),
