@@ -36,6 +36,9 @@ func (r *Reader[K, V]) newQuery(b *batchOf[K, V]) *query[K, V] {
 		until = min(until, b.Deadline)
 	}
 	q.ctx.request.scope, q.ctx.deadline = b.Scope, r.epoch.Add(until)
+	if n, _ := b.Need.(*need); n != nil && n.past || q.batch.class == ClassUrgent {
+		q.ctx.request.past = true
+	}
 	return q
 }
 

@@ -146,6 +146,7 @@ func (c *race[K, V]) start(w pick.Want) bool {
 	c.out++
 	q := &query[K, V]{batch: Batch[K, V]{keys: c.query.batch.keys, out: make([]outcome[V], len(c.query.batch.keys)), class: c.query.batch.class}}
 	q.ctx.deadline, q.ctx.request.scope, q.ctx.request.copy = c.query.ctx.deadline, c.query.ctx.request.scope, cp.name
+	q.ctx.request.past = c.query.ctx.request.past
 	if c.need != nil {
 		q.ctx.request.after = c.need.after
 	}

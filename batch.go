@@ -90,6 +90,19 @@ func (b *Batch[K, V]) part(from, to int) *Batch[K, V] {
 	return &Batch[K, V]{keys: b.keys[from:to:to], out: b.out[from:to:to], class: b.class}
 }
 
+// Only is a batch of the keys at some places of this one, with answers of its own: for a
+// Fetch that has some from elsewhere.
+func (b *Batch[K, V]) Only(at []int) *Batch[K, V] {
+	only := &Batch[K, V]{keys: make([]K, len(at)), out: make([]outcome[V], len(at)), class: b.class}
+	for i, j := range at {
+		only.keys[i] = b.keys[j]
+	}
+	return only
+}
+
+// Answer is what was said of Keys()[i] so far; ErrNotFound if nothing was.
+func (b *Batch[K, V]) Answer(i int) (V, error) { return b.result(i) }
+
 // reset forgets all answers.
 func (b *Batch[K, V]) reset() {
 	clear(b.out)

@@ -90,9 +90,9 @@ func (r *Reader[K, V]) forKeeping(req request, l Lease) request {
 	switch {
 	case !r.hasCopies():
 	case l.Recent:
-		req.fresh = true
-	case req.maxAge == 0 || req.maxAge > keptLag:
-		req.maxAge = keptLag
+		req.primary = true
+	default:
+		req.lag = keptLag
 	}
 	return req
 }

@@ -64,6 +64,10 @@ var ErrBehind = errors.New("fulcrum: this copy has not seen the write yet")
 // Copies, and for writes.
 func CopyFrom(ctx context.Context) string { return requestFrom(ctx).copy }
 
+// PastFrom says that a call of Fetch or One is for somebody whom no cache may answer: one of
+// its callers is urgent, or asked with Fresh, After or MaxStaleness.
+func PastFrom(ctx context.Context) bool { return requestFrom(ctx).past }
+
 // AfterFrom are the tokens of After that a call of Fetch or One has to come behind. The
 // slice must not be changed.
 func AfterFrom(ctx context.Context) []Token { return requestFrom(ctx).after }
@@ -73,13 +77,23 @@ type need struct {
 	after     []Token
 	fresh     bool
 	staleness time.Duration // 0: any
+	past      bool          // no cache may answer
 }
 
 func (r *request) need() *need {
-	if len(r.after) == 0 && !r.fresh && r.maxAge == 0 {
+	past := len(r.after) > 0 || r.fresh || r.maxAge > 0
+	if !past && !r.primary && r.lag == 0 {
 		return nil
 	}
-	return &need{r.after, r.fresh, r.maxAge}
+	return &need{r.after, r.fresh || r.primary, lesser(r.maxAge, r.lag), past}
+}
+
+// lesser is the stricter of two bounds, of which 0 is none.
+func lesser(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // and is what both ask. Either may be nil.
@@ -90,10 +104,7 @@ func (n *need) and(m *need) *need {
 	case m == nil:
 		return n
 	}
-	both := need{fresh: n.fresh || m.fresh, staleness: min(n.staleness, m.staleness)}
-	if n.staleness == 0 || m.staleness == 0 {
-		both.staleness = max(n.staleness, m.staleness)
-	}
+	both := need{fresh: n.fresh || m.fresh, staleness: lesser(n.staleness, m.staleness), past: n.past || m.past}
 	both.after = append(append(both.after, n.after...), m.after...)
 	return &both
 }

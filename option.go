@@ -116,7 +116,10 @@ type request struct {
 	fresh   bool
 	maxAge  time.Duration // 0: whatever the cache allows
 	after   []Token
-	copy    string // of a call to the backend: who is asked
+	primary bool          // for a cache: what it keeps was written lately
+	lag     time.Duration // for a cache: what it keeps may lag so much; 0: any
+	copy    string        // of a call to the backend: who is asked
+	past    bool          // of a call to the backend: it goes past caches
 	scope   string
 	trace   *Trace
 

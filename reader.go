@@ -212,11 +212,8 @@ func (r *Reader[K, V]) newCall(ctx context.Context, req request, key K) *call[K,
 	return c
 }
 
-// needOf is what a request asks of the copy that answers it; nil if there is but one.
+// needOf is what a request asks of whoever answers it; nil: nothing.
 func (r *Reader[K, V]) needOf(req request) *need {
-	if !r.hasCopies() {
-		return nil
-	}
 	n := req.need()
 	if n != nil && !r.needy.Load() {
 		r.needy.Store(true)

@@ -11,6 +11,7 @@ C compiler (race detector)|have_cc|gcc libc6-dev|gcc|gcc
 git|have_git|git|git|git
 curl|have_curl|curl ca-certificates|curl|curl
 PostgreSQL server 15 or newer|have_postgres|postgresql|postgresql-server|postgresql@15
+Redis server|have_redis|redis-server|redis|redis
 Chromium (dashboard tests)|have_chromium|chromium|chromium|--cask chromium
 strace (crash tests)|have_strace|strace|strace|-
 PostgreSQL extension citext|have_citext|postgresql-contrib|postgresql-contrib|postgresql@15
@@ -19,6 +20,7 @@ PostgreSQL extension citext|have_citext|postgresql-contrib|postgresql-contrib|po
 have_go() { command -v go >/dev/null; }
 have_git() { command -v git >/dev/null; }
 have_chromium() { command -v chromium >/dev/null; }
+have_redis() { command -v redis-server >/dev/null; }
 # strace is Linux's own; elsewhere its test is left out.
 have_strace() { [[ $(uname) != Linux ]] || command -v strace >/dev/null; }
 have_curl() { command -v curl >/dev/null; }
@@ -92,7 +94,7 @@ install_debian() {
 	local packages
 	packages=$(each_missing debian_package)
 	if [[ -z $packages ]]; then return 0; fi
-	export DEBIAN_FRONTEND=noninteractive
+	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # so that no server starts
 	apt-get update -qq
 	# Unquoted: one word per package.
 	# shellcheck disable=SC2086

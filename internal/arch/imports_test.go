@@ -49,6 +49,7 @@ var layers = []struct {
 	{"internal/arch/", testOnly},
 	{"internal/faultproxy/", testOnly},
 	{"internal/pgtest/", testOnly},
+	{"internal/redistest/", testOnly},
 }
 
 // leafExceptions are the imports from one leaf to another that are allowed, each
@@ -65,6 +66,7 @@ var unshipped = []string{
 	module + "/internal/arch",
 	module + "/internal/faultproxy",
 	module + "/internal/pgtest",
+	module + "/internal/redistest",
 }
 
 // within is a package's path within the module, "." for the root.
