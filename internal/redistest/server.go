@@ -172,8 +172,8 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// Do runs a command whose arguments hold no spaces, on a connection of its own, and
-// returns its answer: of several elements one line each.
+// Do runs a command on a connection of its own, and returns its answer: of several
+// elements one line each.
 func (s *Server) Do(command ...string) string {
 	s.tb.Helper()
 	answer, err := s.ask(command...)
@@ -192,7 +192,11 @@ func (s *Server) ask(command ...string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
 	}
-	if _, err := fmt.Fprintf(conn, "%s\r\n", strings.Join(command, " ")); err != nil {
+	text := fmt.Appendf(nil, "*%d\r\n", len(command))
+	for _, word := range command {
+		text = fmt.Appendf(text, "$%d\r\n%s\r\n", len(word), word)
+	}
+	if _, err := conn.Write(text); err != nil {
 		return "", err
 	}
 	return answer(bufio.NewReader(conn))
