@@ -64,10 +64,6 @@ var ErrBehind = errors.New("fulcrum: this copy has not seen the write yet")
 // Copies, and for writes.
 func CopyFrom(ctx context.Context) string { return requestFrom(ctx).copy }
 
-// PastFrom says that a call of Fetch or One is for somebody whom no cache may answer: one of
-// its callers is urgent, or asked with Fresh, After or MaxStaleness.
-func PastFrom(ctx context.Context) bool { return requestFrom(ctx).past }
-
 // AfterFrom are the tokens of After that a call of Fetch or One has to come behind. The
 // slice must not be changed.
 func AfterFrom(ctx context.Context) []Token { return requestFrom(ctx).after }
@@ -86,14 +82,6 @@ func (r *request) need() *need {
 		return nil
 	}
 	return &need{r.after, r.fresh || r.primary, lesser(r.maxAge, r.lag), past}
-}
-
-// lesser is the stricter of two bounds, of which 0 is none.
-func lesser(a, b time.Duration) time.Duration {
-	if a == 0 || b == 0 {
-		return max(a, b)
-	}
-	return min(a, b)
 }
 
 // and is what both ask. Either may be nil.

@@ -187,3 +187,15 @@ func requestFrom(ctx context.Context) request {
 	r, _ := ctx.Value(requestKey{}).(request)
 	return r
 }
+
+// PastFrom says that a call of Fetch or One is for somebody whom no cache may answer: one of
+// its callers is urgent, or asked with Fresh, After or MaxStaleness.
+func PastFrom(ctx context.Context) bool { return requestFrom(ctx).past }
+
+// lesser is the stricter of two bounds, of which 0 is none.
+func lesser(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}

@@ -107,13 +107,17 @@ type Config[K comparable, V any] struct {
 	// Resource is whose values these are: Tiers of one Resource and Namespace share them.
 	// Letters, digits, - and _. Required.
 	Resource string
+	// Form says what the values are like: what was kept by a Tier with another Form is not
+	// told, and yet forgotten when it is written. Default empty.
+	Form string
 	// Key is a key as text, another for each key. Required.
 	Key func(K) string
 	// Parse is the key that Key made a text of. Required.
 	Parse func(string) (K, bool)
-	// Encode and Decode are between a value and its bytes. An error of Encode has the value
-	// not be kept, one of Decode has it be asked for. Required.
+	// Encode makes bytes of a value. A value of which it makes an error is not kept. Required.
 	Encode func(V) ([]byte, error)
+	// Decode makes a value of bytes, which it may keep. Where it makes an error the database is
+	// asked. Required.
 	Decode func([]byte) (V, error)
 
 	// TTL is the age up to which a value is told. The one that holds is up to a tenth

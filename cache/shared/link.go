@@ -78,8 +78,28 @@ func open(cfg LinkConfig, d dialect) (*Link, error) {
 	return l, nil
 }
 
-// Close ends it. What was not told to Redis by then is not told any more.
+// Reach waits until Redis is told of writes; the error says why it is not.
+func (l *Link) Reach(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		found, err := !l.told.none(), l.awayFrom
+		l.mu.Unlock()
+		if found {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(leastRetry / 4):
+		}
+	}
+}
+
+// Close ends it. Before that Redis has a second to be told what it was not told yet.
 func (l *Link) Close() {
+	for until := time.Now().Add(lookTime); l.pending.n.Load() > 0 && time.Now().Before(until); {
+		time.Sleep(leastRetry / 4)
+	}
 	close(l.ended)
 	l.over.Wait()
 	if c := l.client.Load(); c != nil {

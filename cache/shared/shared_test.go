@@ -242,7 +242,7 @@ func TestSizesAndStrangers(t *testing.T) {
 	in, _ := x.link.believed()
 	at := x.link.place(in, "texts")
 	r.Do("SET", at.values+"5", "somebody's")
-	r.Do("HSET", at.values+"6", "", "F1nonsense-that-is-longer-than-a-header-is")
+	r.Do("HSET", at.values+"6", "\x00", "F1nonsense-that-is-longer-than-a-header-is")
 	for range 2 {
 		for k, want := range d.rows {
 			x.wants(t, k, want)

@@ -140,7 +140,7 @@ func (t *Tier[K, V]) read(ctx context.Context, keys []K) *reading[V] {
 		t.counts.passed.Add(uint64(len(keys)))
 		return nil
 	}
-	r := &reading[V]{in: in, at: t.link.place(in, t.cfg.Resource), scope: fulcrum.ScopeFrom(ctx), keys: make([]string, len(keys)), rows: make([]row[V], len(keys))}
+	r := &reading[V]{in: in, at: t.link.place(in, t.cfg.Resource), scope: t.cfg.Form + "\x00" + fulcrum.ScopeFrom(ctx), keys: make([]string, len(keys)), rows: make([]row[V], len(keys))}
 	for i, k := range keys {
 		r.keys[i] = t.cfg.Key(k)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fulcrum-data/fulcrum"
 	"github.com/fulcrum-data/fulcrum/internal/config"
+	"github.com/fulcrum-data/fulcrum/internal/gateway"
 	"github.com/fulcrum-data/fulcrum/store"
 )
 
@@ -35,6 +36,7 @@ type checkJSON struct {
 	Pool      *poolJSON       `json:"pool,omitempty"`
 	Tuner     *tunerJSON      `json:"tuner,omitempty"`
 	Replicas  []replicaJSON   `json:"replicas,omitempty"`
+	Redis     *redisJSON      `json:"redis,omitempty"`
 	Resources []resourceJSON  `json:"resources"`
 	Regions   []regionJSON    `json:"regions"`
 	Explained *explainedJSON  `json:"explained,omitempty"`
@@ -52,6 +54,31 @@ type replicaJSON struct {
 	Lag      *float64 `json:"lag_seconds,omitempty"`
 	LagBytes *int64   `json:"lag_bytes,omitempty"`
 	Problem  string   `json:"problem,omitempty"`
+}
+
+// redisJSON is a Redis that gateways share, as it answered, or did not.
+type redisJSON struct {
+	There   bool   `json:"there"`
+	Problem string `json:"problem,omitempty"`
+}
+
+func checkRedis(g *gateway.Gateway) *redisJSON {
+	h, ok := g.Shared()
+	switch {
+	case !ok:
+		return nil
+	case h.Lives == 0:
+		return &redisJSON{Problem: oneLine(h.Trouble)}
+	}
+	return &redisJSON{There: true}
+}
+
+// String is what it is like, in a few words.
+func (r *redisJSON) String() string {
+	if r.There {
+		return "answers"
+	}
+	return "does not answer, and without it nothing is kept: " + r.Problem
 }
 
 type tunerJSON struct {
@@ -121,6 +148,7 @@ func (c *checkCommand) check(t terminal) (*checkJSON, error) {
 	result.Pool = &poolJSON{Used: most + max(0, b.Reserved), Max: opened.db.Conns()}
 	result.Tuner = &tunerJSON{Kind: tunerNames[b.Tuner], MinInFlight: max(1, b.MinInFlight), MaxInFlight: most, Reserved: max(0, b.Reserved)}
 	result.Replicas = checkReplicas(t.ctx, opened.db)
+	result.Redis = checkRedis(opened.gateway)
 	for _, r := range opened.gateway.Describe() {
 		result.Resources = append(result.Resources, resourceJSON{Name: r.Name, Path: r.Path, Key: r.Key, Cache: r.Cache})
 	}
@@ -220,6 +248,9 @@ func (r *checkJSON) print(t terminal, file string) error {
 	}
 	for _, replica := range r.Replicas {
 		fmt.Fprintf(table, "  replica %s\t%s\n", replica.Name, replica)
+	}
+	if r.Redis != nil {
+		fmt.Fprintf(table, "  redis\t%s\n", r.Redis)
 	}
 	for _, region := range r.Regions {
 		fmt.Fprintf(table, "  region %s\t%s\n", region.Name, region.policy)

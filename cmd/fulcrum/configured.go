@@ -7,9 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/fulcrum-data/fulcrum/cache/shared"
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/config"
 	"github.com/fulcrum-data/fulcrum/internal/gateway"
@@ -71,16 +73,33 @@ func served(c *config.Config, db, visits store.DB, log *slog.Logger) (gateway.Co
 	backend.Choice = c.Reads.Choice
 	return gateway.Config{
 		Listen: c.Listen, Admin: c.Admin, Insecure: c.Insecure, Tokens: tokens,
-		DB: db, Resources: c.Resources, Caches: c.Caches, Policy: c.Policy, Backend: backend, Cookie: c.Reads.Cookie, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
+		DB: db, Resources: c.Resources, Caches: c.Caches, Shared: sharedOf(c), Policy: c.Policy, Backend: backend, Cookie: c.Reads.Cookie, Regions: c.Regions, Proxies: c.Proxies, Geo: geo, Usage: c.Usage, Journal: c.Journal,
 		Experience: people, Visits: visits,
 		Timeout: c.Limits.Timeout, MaxKeys: c.Limits.Keys, MaxBody: c.Limits.Body, MaxHeader: c.Limits.Header,
 		Version: version(), Log: log,
 	}, nil
 }
 
+// sharedOf is the Redis that gateways share; nil if there is none.
+func sharedOf(c *config.Config) *gateway.Shared {
+	if c.Shared.URL == "" {
+		return nil
+	}
+	database := c.Store.String()
+	if c.Store.Kind == config.SQLite { // a file is one machine's
+		host, _ := os.Hostname()
+		path, _ := filepath.Abs(c.Store.Path)
+		database = "sqlite://" + host + path
+	}
+	return &gateway.Shared{
+		Link:     shared.LinkConfig{URL: c.Shared.URL.Reveal(), Namespace: c.Shared.Namespace, Timeout: c.Shared.Timeout},
+		Database: database,
+	}
+}
+
 // fieldPaths say where the file has what a gateway's configuration calls otherwise.
 var fieldPaths = map[string]string{
-	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Cookie": "reads.cookie", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Caches": "cache", "Experience": "experience", "Visits": "experience.keep",
+	"Listen": "listen", "Admin": "admin", "Tokens": "tokens", "Policy": "policy", "Backend": "tuner", "Cookie": "reads.cookie", "Regions": "regions", "Usage": "usage", "Journal": "journal", "Resources": "resources", "Caches": "cache", "Shared": "cache.redis", "Experience": "experience", "Visits": "experience.keep",
 	"Timeout": "limits.timeout", "MaxKeys": "limits.keys", "MaxBody": "limits.body", "MaxHeader": "limits.header",
 }
 

@@ -38,6 +38,7 @@ type Config struct {
 	Log       Log                   // what is logged and how
 	Resources []store.Resource      // in the file's order, at least one
 	Caches    Caches                // what is kept of them
+	Shared    Shared                // where gateways keep it together
 
 	at map[string]position // of every field that is there, by its path
 }

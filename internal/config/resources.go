@@ -33,7 +33,7 @@ func readResource(name string, v value, kept *caching) store.Resource {
 		field{name: "limit", read: intoInt(&r.Limit, 1, 100_000)},
 		field{name: "writable", read: intoBool(&r.Writable)},
 		field{name: "version", read: intoText(&r.Version, "a column that changes raise by one, or set to now")},
-		field{name: "cache", read: readCache(func(own *Cache) { kept.each[name] = own })},
+		field{name: "cache", read: readCache(func(own *Cache) { kept.each[name] = own }, nil)},
 	)
 	switch {
 	case r.Version != "" && !r.Writable:

@@ -32,7 +32,7 @@ func (c *Config) read(v value) {
 		field{name: "limits", read: c.readLimits},
 		field{name: "scope", read: c.readScope},
 		field{name: "log", read: c.readLog},
-		field{name: "cache", read: readCache(func(all *Cache) { kept.all = all })},
+		field{name: "cache", read: readCache(func(all *Cache) { kept.all = all }, &c.Shared)},
 		field{name: "resources", read: c.readResources(&kept), missing: "name at least one, with its table, key and columns"},
 		field{name: "regions", read: c.readRegions},
 		field{name: "trusted_proxies", read: c.readProxies},

@@ -19,8 +19,14 @@ import (
 
 type near = cache.Near[store.Key, []byte]
 
+// tiers keep a resource, in memory and, if tier is not nil, in Redis.
+type tiers struct {
+	*near
+	tier *tier
+}
+
 // caches are those of the resources that have one, by name. All regions share them.
-type caches map[string]*near
+type caches map[string]*tiers
 
 // checkCaches says which caches cannot be.
 func (c Config) checkCaches() error {
@@ -36,6 +42,13 @@ func (c Config) checkCaches() error {
 			all = append(all, fmt.Errorf("gateway: %w", &store.ConfigError{Resource: name, Field: "cache", Problem: err.Error()}))
 		}
 	}
+	if c.Shared != nil {
+		if err := c.Shared.Link.Validate(); err != nil {
+			all = append(all, &FieldError{"Shared", err.Error()})
+		} else if len(c.Caches) == 0 {
+			all = append(all, &FieldError{"Shared", "keeps what caches keep, and there is none: name Caches"})
+		}
+	}
 	return errors.Join(all...)
 }
 
@@ -43,15 +56,16 @@ func sizeOfRow(key store.Key, row []byte) int { return len(key) + len(row) }
 
 func openCaches(cfg Config) (caches, error) {
 	all := caches{}
-	for name, kept := range cfg.Caches {
-		kept.Size = nil
-		if kept.Bytes > 0 {
-			kept.Size = sizeOfRow
+	for name, of := range cfg.Caches {
+		of.Size = nil
+		if of.Bytes > 0 {
+			of.Size = sizeOfRow
 		}
-		var err error
-		if all[name], err = cache.New(kept); err != nil {
+		n, err := cache.New(of)
+		if err != nil {
 			return nil, &FieldError{"Caches", err.Error()}
 		}
+		all[name] = &tiers{near: n}
 	}
 	return all, nil
 }
@@ -59,7 +73,7 @@ func openCaches(cfg Config) (caches, error) {
 // of is a resource's cache for its Readers: a nil interface if there is none.
 func (c caches) of(name string) fulcrum.Cache[store.Key, []byte] {
 	if n := c[name]; n != nil {
-		return n
+		return n.near
 	}
 	return nil
 }
@@ -70,12 +84,15 @@ func (c caches) describe(cfg Config, r store.Resource) string {
 	if n == nil {
 		return ""
 	}
-	kept := n.Config()
-	text := fmt.Sprintf("%d entries", kept.Entries)
-	if kept.Bytes > 0 {
-		text = fmt.Sprintf("%d bytes", kept.Bytes)
+	of := n.Config()
+	text := fmt.Sprintf("%d entries", of.Entries)
+	if of.Bytes > 0 {
+		text = fmt.Sprintf("%d bytes", of.Bytes)
 	}
-	text += ", for " + kept.TTL.String()
+	text += ", for " + of.TTL.String()
+	if n.tier != nil {
+		text += ", and in Redis"
+	}
 	for _, other := range cfg.Resources {
 		if other.Writable && sameTable(other.Table, r.Table) && !sameColumns(other.Key, r.Key) {
 			text += fmt.Sprintf("; each change of %s empties it, since it does not name %s", other.Name, strings.Join(r.Key, ", "))
@@ -86,7 +103,7 @@ func (c caches) describe(cfg Config, r store.Resource) string {
 
 // A forgetter is a cache whose rows a resource's changes touch.
 type forgetter struct {
-	*near
+	*tiers
 	byKey bool // the changes say which
 }
 
@@ -139,8 +156,26 @@ func keysOf(commit *fulcrum.Commit[store.Change, store.Written]) []store.Key {
 	return keys
 }
 
+// begin tells memory first and last, so that nothing from Redis is kept there meanwhile.
 func (f forgetter) begin(commit *fulcrum.Commit[store.Change, store.Written], keys []store.Key, all bool) func(known bool) {
-	if all || !f.byKey {
+	all = all || !f.byKey
+	over := f.beginNear(commit, keys, all)
+	if f.tier == nil {
+		return over
+	}
+	shared := f.tier.Begin
+	if all {
+		shared = func(...store.Key) *sharedWriting { return f.tier.BeginAll() }
+	}
+	w := shared(keys...)
+	return func(known bool) {
+		w.End(known, madeKeys(commit)...)
+		over(known)
+	}
+}
+
+func (f forgetter) beginNear(commit *fulcrum.Commit[store.Change, store.Written], keys []store.Key, all bool) func(known bool) {
+	if all {
 		w := f.BeginAll()
 		return func(known bool) { w.End(known) }
 	}
@@ -210,6 +245,8 @@ type cacheJSON struct {
 	Evictions     uint64  `json:"evictions"`
 	Entries       int     `json:"entries"`
 	Bytes         uint64  `json:"bytes,omitempty"`
+
+	Shared *sharedJSON `json:"shared,omitempty"` // what Redis was asked for
 }
 
 // stats are those of a resource's cache; nil if it has none.
@@ -222,6 +259,7 @@ func (c caches) stats(name string) *cacheJSON {
 	return &cacheJSON{
 		Hits: s.Hits, Negative: s.Negative, Stale: s.Stale, Misses: s.Misses, HitRatio: s.HitRatio(),
 		Refused: s.Refused, Invalidations: s.Invalidations, Evictions: s.Evictions, Entries: s.Entries, Bytes: s.Bytes,
+		Shared: sharedOf(n.tier),
 	}
 }
 

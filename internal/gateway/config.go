@@ -37,6 +37,9 @@ type Config struct {
 	// Caches keep rows of resources, by their names; a Config's Size is the gateway's own.
 	// Default none.
 	Caches map[string]cache.Config[store.Key, []byte]
+	// Shared is a Redis in which gateways find what others have read of resources with a
+	// cache, and hear of each other's changes. Default nil: there is none.
+	Shared *Shared
 	// Policy holds the limits of each Reader; there is one for each resource in each
 	// region. Its InFlight and Reserved have no meaning: see Backend.
 	Policy fulcrum.Policy

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fulcrum-data/fulcrum"
+	"github.com/fulcrum-data/fulcrum/cache/shared"
 	"github.com/fulcrum-data/fulcrum/internal/beacon"
 	"github.com/fulcrum-data/fulcrum/internal/watch"
 	"github.com/fulcrum-data/fulcrum/store"
@@ -38,6 +39,7 @@ type Gateway struct {
 	visits   *visits          // nil: they are in memory alone
 	commits  commits
 	caches   caches
+	link     *shared.Link // to the Redis that gateways share; nil: there is none
 
 	reloading sync.Mutex // guards what follows
 	readers   map[place]opened
@@ -90,10 +92,15 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if g.caches, err = openCaches(cfg); err != nil {
 		return nil, err
 	}
+	if err := g.share(ctx); err != nil {
+		return nil, err
+	}
 	if err := g.commits.open(ctx, cfg, g.tables, g.caches, g.onEvent); err != nil {
+		g.unshare()
 		return nil, errors.Join(fmt.Errorf("gateway: %w", err), g.commits.shutdown(ctx))
 	}
 	if err := g.install(cfg, l); err != nil {
+		g.unshare()
 		return nil, err
 	}
 	g.data = server{what: "data", http: g.newServer(g.Data(), cfg.Timeout+slowest)}
@@ -213,6 +220,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	}
 	g.reloading.Unlock()
 	g.closeOnce.Do(func() {
+		g.unshare()
 		g.watch.Close()
 		g.monitor.close()
 		if g.tap != nil {

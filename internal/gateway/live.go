@@ -132,22 +132,31 @@ func (g *Gateway) readerFor(res *resource, r *region.Region, p fulcrum.Policy) (
 		g.readers[at] = opened{reader: o.reader}
 		return o.reader, o.SetPolicy(p)
 	}
-	fetch := res.table.Fetch
+	fetch, one := g.readingOf(res)
 	made, err := fulcrum.NewReader(fulcrum.ReaderConfig[store.Key, []byte]{
-		Name: res.name, Timeout: g.cfg.Timeout, Policy: p, One: res.table.One, Backend: g.backend, Cache: g.caches.of(res.name),
-		Fetch: func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
-			err := fetch(ctx, b)
-			if err == nil {
-				g.read.Store(int64(time.Since(g.started)))
-			}
-			return err
-		},
+		Name: res.name, Timeout: g.cfg.Timeout, Policy: p, One: one, Backend: g.backend, Cache: g.caches.of(res.name),
+		Fetch: fetch,
 	})
 	if err != nil {
 		return nil, err
 	}
 	g.readers[at] = opened{reader: made}
 	return made, nil
+}
+
+// readingOf is how a resource's rows are read: from what gateways share, and from the database.
+func (g *Gateway) readingOf(res *resource) (fetch func(context.Context, *fulcrum.Batch[store.Key, []byte]) error, one func(context.Context, store.Key) ([]byte, error)) {
+	fetch, one = func(ctx context.Context, b *fulcrum.Batch[store.Key, []byte]) error {
+		err := res.table.Fetch(ctx, b)
+		if err == nil {
+			g.read.Store(int64(time.Since(g.started)))
+		}
+		return err
+	}, res.table.One
+	if kept := g.caches[res.name]; kept != nil && kept.tier != nil {
+		return kept.tier.Fetch(fetch), kept.tier.One(one)
+	}
+	return fetch, one
 }
 
 // Reload has another configuration hold from the next request on: tokens, policy,
@@ -208,7 +217,7 @@ func (c Config) restart(to Config) error {
 		name     string
 		from, to any
 	}{
-		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Caches", c.Caches, to.Caches},
+		{"Listen", c.Listen, to.Listen}, {"Admin", c.Admin, to.Admin}, {"Resources", c.Resources, to.Resources}, {"Caches", c.Caches, to.Caches}, {"Shared", c.Shared, to.Shared},
 		{"Backend", tuning(c.Backend), tuning(to.Backend)}, {"Commits", tuning(c.Commits), tuning(to.Commits)}, {"Journal", c.Journal, to.Journal}, {"Policy.MaxBatch", c.Backend.MaxBatch, max(c.Backend.MaxBatch, to.Backend.MaxBatch)},
 		{"Timeout", c.Timeout, to.Timeout}, {"MaxKeys", c.MaxKeys, to.MaxKeys}, {"MaxBody", c.MaxBody, to.MaxBody}, {"MaxHeader", c.MaxHeader, to.MaxHeader}, {"Usage", c.Usage, to.Usage}, {"Cookie", c.Cookie, to.Cookie}, {"Experience", c.Experience, to.Experience},
 	} {

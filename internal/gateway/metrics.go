@@ -85,6 +85,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range cacheDescs {
 		out <- d
 	}
+	for _, d := range sharedDescs {
+		out <- d
+	}
 	for _, d := range writeDescs {
 		out <- d
 	}
@@ -105,6 +108,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	sink{out: out}.copies(copiesOf(c.g.backend.Copies()))
 	c.g.commits.collect(out)
 	c.g.caches.collect(out)
+	c.g.collectShared(out)
 	for status := range c.g.statuses {
 		if n := c.g.statuses[status].Load(); n > 0 {
 			out <- prometheus.MustNewConstMetric(statusDesc, prometheus.CounterValue, float64(n), strconv.Itoa(status))

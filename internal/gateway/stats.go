@@ -17,6 +17,7 @@ type statsJSON struct {
 	Resources map[string]resourceJSON `json:"resources"`
 	Commits   *backendJSON            `json:"commits,omitempty"` // how the database is written
 	Writes    map[string]writesJSON   `json:"writes,omitempty"`  // by resource
+	Redis     *redisJSON              `json:"redis,omitempty"`   // that gateways share
 	Config    reloadsJSON             `json:"configuration"`
 	Offers    []string                `json:"offers"` // what else the admin listener has, by path
 }
@@ -154,6 +155,7 @@ func (g *Gateway) statsOf(l *live, readers map[place]fulcrum.Stats) statsJSON {
 	}
 	s.Backend.Copies = copiesOf(g.backend.Copies())
 	s.Commits, s.Writes = g.commits.stats(up)
+	s.Redis = g.redisStats()
 	for name := range l.resources {
 		r := g.resourceStats(l, name, readers)
 		r.Cache = g.caches.stats(name)
