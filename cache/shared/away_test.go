@@ -198,3 +198,32 @@ func TestPending(t *testing.T) {
 		t.Errorf("it is not empty: %+v", &p)
 	}
 }
+
+// A replica may lag, and is not believed.
+func TestReplica(t *testing.T) {
+	r := redistest.Start(t)
+	d := &table{rows: map[int]string{1: "a"}}
+	x := newSide(t, d, quick(r.URL()), texts())
+	there(t, x.link)
+	x.wants(t, 1, "a")
+	x.filled(t, 1)
+	r.Do("REPLICAOF", "127.0.0.1", "1")
+	x.wants(t, 1, "a")
+	if s, h := x.tier.Stats(), x.link.Health(); s.Hits != 0 || h.Errors == 0 {
+		t.Errorf("a replica was believed: %+v, %+v", s, h)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	for _, c := range []struct{ info, id, problem string }{
+		{"# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef0123\r\n", "0123456789abcdef0123", ""},
+		{"redis_version:6.2.1\r\nrun_id:0123456789abcdef0123\r\n", "", "its version is \"6.2.1\": want 7 or newer"},
+		{"redis_version:10.0\nrun_id:short", "", "INFO server tells no run_id, but \"short\""},
+		{"", "", "its version is \"\": want 7 or newer"},
+	} {
+		id, err := identity(c.info)
+		if id != c.id || (err == nil) != (c.problem == "") || err != nil && err.Error() != c.problem {
+			t.Errorf("%q: %q, %v", c.info, id, err)
+		}
+	}
+}

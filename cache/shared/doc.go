@@ -37,7 +37,8 @@
 //     snapshot has nothing to tell. All that is asked of Redis is asked by a script that it
 //     knows only if it is still the one whose run_id was seen.
 //
-// A value that Redis drops for want of memory costs a query, no more. A cluster is not
-// supported. A Redis that became a replica in the meantime is noticed, since it refuses the
-// script.
+// A value that Redis drops for want of memory costs a query, no more. It has to be Redis 7 or
+// newer, or Valkey; a cluster is not supported. One that has become a replica is noticed, since
+// it refuses the script. One that becomes the primary again without a restart, within a TTL,
+// is not.
 package shared

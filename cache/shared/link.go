@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -113,9 +114,6 @@ func token() string {
 	_, _ = rand.Read(b[:]) // it never fails
 	return hex.EncodeToString(b[:])
 }
-
-// errAway has calls pass Redis over.
-var errAway = errors.New("shared: Redis is away")
 
 // call has the script do something in a life, soon.
 func (l *Link) call(ctx context.Context, in life, within time.Duration, keys []string, args ...string) rueidis.RedisResult {
@@ -293,10 +291,9 @@ func (l *Link) look() (life, error) {
 	if err != nil {
 		return life{}, err
 	}
-	_, id, _ := strings.Cut(info, "\nrun_id:")
-	id, _, _ = strings.Cut(id, "\r")
-	if len(id) < 16 {
-		return life{}, fmt.Errorf("INFO server has no run_id: %.60q", info)
+	id, err := identity(info)
+	if err != nil {
+		return life{}, err
 	}
 	// It still knows the script: nobody else has come since, and the run_id is its own.
 	if err := knows(ctx, c, sha); err != nil {
@@ -306,6 +303,27 @@ func (l *Link) look() (life, error) {
 	in = life{l.dialect.name(id), sha}
 	l.found(in)
 	return in, nil
+}
+
+// oldest is the first version that keeps no scripts in its snapshots.
+const oldest = 7
+
+// identity is the run_id of a Redis by its INFO.
+func identity(info string) (id string, err error) {
+	lines := map[string]string{}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		lines[name] = value
+	}
+	version, id := lines["redis_version"], lines["run_id"]
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err != nil || n < oldest {
+		return "", fmt.Errorf("its version is %q: want %d or newer", version, oldest)
+	}
+	if len(id) < 16 {
+		return "", fmt.Errorf("INFO server tells no run_id, but %q", id)
+	}
+	return id, nil
 }
 
 // knows is nil if Redis knows a script.

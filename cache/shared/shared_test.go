@@ -311,3 +311,75 @@ func TestTelling(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 }
+
+// One is Fetch for a single key. Negative answers are kept, other errors are not.
+func TestOne(t *testing.T) {
+	r := redistest.Start(t)
+	x := newSide(t, &table{}, quick(r.URL()), texts())
+	there(t, x.link)
+	asked, trouble := 0, errors.New("trouble")
+	one := x.tier.One(func(_ context.Context, key int) (string, error) {
+		asked++
+		switch key {
+		case 1:
+			return "a", nil
+		case 2:
+			return "", fmt.Errorf("row 2: %w", fulcrum.ErrNotFound)
+		}
+		return "", trouble
+	})
+	for round := range 2 {
+		if got, err := one(t.Context(), 1); got != "a" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if _, err := one(t.Context(), 2); !errors.Is(err, fulcrum.ErrNotFound) {
+			t.Error(err)
+		}
+		if _, err := one(t.Context(), 3); !errors.Is(err, trouble) {
+			t.Error(err)
+		}
+		if round == 0 {
+			x.filled(t, 2)
+		}
+	}
+	if asked != 4 {
+		t.Errorf("the database was asked %d times, not for 3 keys and again for one", asked)
+	}
+}
+
+// What one Form keeps is nothing to another, and goes with a write of either.
+func TestForms(t *testing.T) {
+	r := redistest.Start(t)
+	d := &table{rows: map[int]string{1: "a"}}
+	other := texts()
+	other.Form = "other"
+	x, y := newSide(t, d, quick(r.URL()), texts()), newSide(t, d, quick(r.URL()), other)
+	there(t, x.link)
+	there(t, y.link)
+	x.wants(t, 1, "a")
+	x.filled(t, 1)
+	y.wants(t, 1, "a")
+	y.filled(t, 1)
+	x.wants(t, 1, "a")
+	if s := y.tier.Stats(); s.Hits != 0 || s.Misses != 1 || x.tier.Stats().Hits != 1 {
+		t.Errorf("%+v, %+v", s, x.tier.Stats())
+	}
+	x.write(d, 1, "b")
+	y.wants(t, 1, "b")
+}
+
+// After a write nothing is kept for as long as a replica may lag.
+func TestLag(t *testing.T) {
+	r := redistest.Start(t)
+	d := &table{rows: map[int]string{1: "a"}}
+	cfg := texts()
+	cfg.Lag = 100 * time.Millisecond
+	x := newSide(t, d, quick(r.URL()), cfg)
+	there(t, x.link)
+	x.write(d, 1, "b")
+	x.wants(t, 1, "b")
+	if s := x.tier.Stats(); s.Closed != 1 || s.Misses != 0 {
+		t.Errorf("just written: %+v", s)
+	}
+	eventually(t, "it is kept again", func() bool { x.wants(t, 1, "b"); return x.tier.Stats().Hits > 0 })
+}

@@ -121,7 +121,7 @@ resources:
   users: {table: public.users, key: id, columns: [id, 2020-01-01, 7, no], writable: false}
   lists: {table: t, key: [a, b], many: true, columns: [c], order: c desc, limit: 5, cache: {bytes: 1MiB, negative_ttl: 0, stale_while_revalidate: 0}}
   loose: {table: l, key: a, columns: [c], cache: false}
-cache: {entries: 5, ttl: 2s, negative_ttl: 1s, stale_while_revalidate: 3s, stale_if_degraded: 4s}
+cache: {entries: 5, ttl: 2s, negative_ttl: 1s, stale_while_revalidate: 3s, stale_if_degraded: 4s, redis: "rediss://u:${PASSWORD}@r:1/2", namespace: shop-1, redis_timeout: 20ms}
 `), testEnv)
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +153,7 @@ cache: {entries: 5, ttl: 2s, negative_ttl: 1s, stale_while_revalidate: 3s, stale
 			"users": {Entries: 5, TTL: 2 * time.Second, NegativeTTL: time.Second, StaleWhileRevalidate: 3 * time.Second, StaleIfDegraded: 4 * time.Second},
 			"lists": {Bytes: 1 << 20, NegativeTTL: -1},
 		},
+		Shared: Shared{"rediss://u:pa$$(x)@r:1/2", "shop-1", 20 * time.Millisecond},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("\n got %#v\nwant %#v", c, want)
@@ -193,6 +194,9 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 	for _, text := range []string{
 		"store: postgres://u:hunter2%zz@h/d\n" + users,
+		"store: sqlite:a\ncache: {entries: 1, redis: 'redis://:hunter2%zz@h/0'}\n" + users,
+		"store: sqlite:a\ncache: {entries: 1, redis: hunter2}\n" + users,
+		"store: sqlite:a\ncache: {entries: 1, redis: 'redis://h/hunter2'}\n" + users,
 		"store: hunter2\n" + users,
 		"store: hunter2:hunter2@/\n" + users,
 		"store: sqlite:a\ntokens: [{name: a, sha256: hunter2, allow: ['*:read']}]\n" + users,

@@ -37,6 +37,10 @@ func TestProblems(t *testing.T) {
 		{"cache without a size", "cache: {ttl: 1m}", "f:3:8: cache: entries or bytes is missing: say how much of each resource may be kept, or cache: false"},
 		{"cache of two sizes", "cache: {entries: 1, bytes: 1KiB}", "f:3:8: cache: entries and bytes are both there: say one of them"},
 		{"no cache", "cache: true", "f:3:8: cache: want entries or bytes, such as {entries: 20000}, or false"},
+		{"no Redis", "cache: {entries: 1, redis: http://h}", "f:3:28: cache.redis: is no address of a Redis: want redis://USER:PASSWORD@HOST:6379/0, rediss:// with TLS, or unix:///path/of/redis.sock, percent-encoded where they hold / @ : ? # or %"},
+		{"a Redis that nobody named", "cache: {entries: 1, namespace: a}", "f:3:8: cache: namespace and redis_timeout are of a Redis, and there is none: name it, as redis: redis://…, or leave them out"},
+		{"a namespace with spaces", "cache: {entries: 1, redis: redis://h, namespace: a b, redis_timeout: 1h}", `f:3:50: cache.namespace: "a b": want letters, digits, - and _, such as shop` + "\n" +
+			`f:3:70: cache.redis_timeout: "1h": want a duration between 1ms and 10s, such as 10s`},
 		{"cache for too long", "cache: {entries: 1, ttl: 25h, stale_if_degraded: soon}", `f:3:26: cache.ttl: "25h": want a duration between 1ms and 24h, such as 10s` + "\n" +
 			`f:3:50: cache.stale_if_degraded: "soon": want a duration between 1ms and 24h, such as 10s`},
 		{"what is not there for longer", "cache: {entries: 1, ttl: 1s, negative_ttl: 2s}", "f:3:8: cache: negative_ttl 2s is more than ttl 1s"},
@@ -123,6 +127,7 @@ func TestProblemsOfFiles(t *testing.T) {
 			"f:3:10: resources.users.key: is missing: name the column or columns that a request gives\nf:3:10: resources.users.columns: is missing: name those that a row shows"},
 		{"resource twice", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a]}\n  u: {table: u, key: a, columns: [a]}", "f:4:3: resources.u: is there already, in line 3"},
 		{"writable lists", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a], many: true, writable: true}", "f:3:6: resources.u: what has many rows for a key cannot be written: leave out writable, or many"},
+		{"a Redis for one", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a], cache: {entries: 1, redis: redis://h}}", "f:3:66: resources.u.cache.redis: there is one Redis for all resources: say it in cache: at the top"},
 		{"version of what is read", "store: sqlite:a\nresources:\n  u: {table: u, key: a, columns: [a, v], version: v}", "f:3:6: resources.u: version is for what can be written: say writable: true, or leave it out"},
 		{"typos", "store: sqlite:a\nresources:\n  u: {tabel: u, keys: [a], colums: [a], sort: a}", "f:3:6: resources.u.table: is missing: name a table or view\n" +
 			"f:3:6: resources.u.key: is missing: name the column or columns that a request gives\nf:3:6: resources.u.columns: is missing: name those that a row shows\n" +
