@@ -22,7 +22,7 @@ func TestLinkConfig(t *testing.T) {
 		{LinkConfig{URL: url, Pending: -1}, "Pending: -1 is negative"},
 		{LinkConfig{URL: url}, ""},
 		{LinkConfig{URL: "unix:///nowhere/redis.sock", Namespace: "a-1", Pending: 1}, ""},
-		{LinkConfig{URL: "rediss://u:p@h:1/2"}, ""},
+		{LinkConfig{URL: "rediss://u:p@127.0.0.1:1/2"}, ""},
 	} {
 		err := c.cfg.Validate()
 		switch {
