@@ -8,7 +8,7 @@ PACKAGES := ./...
 LINT      = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-dashboard bench-instrument bench-rivals bench-tuner bench-usage bench-writes crash fuzz clean
+.PHONY: help build deps test test-long check fmt-check vet lint arch bench bench-backend bench-dashboard bench-instrument bench-rivals bench-tuner bench-usage bench-writes crash fuzz replicas clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-usage: ## read logs beside GoAccess; writes docs/results/usage.md
 
 crash: deps ## kill writers and servers 2,000 times (three minutes); writes docs/results/crash.md
 	@GO='$(GO)' scripts/crash.sh
+
+replicas: deps ## read from replicas that lag, fail and take over, at length (a minute); writes docs/results/replicas.md
+	@GO='$(GO)' scripts/replicas.sh
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s), stop at the first finding
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh

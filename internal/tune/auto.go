@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	level          = 1.09 // the inflation that is held
+	level          = 1.10 // the inflation that is held
 	tooMuch        = 1.13 // beyond it K shrinks
 	stressLevel    = 1.12 // while requests are shed, throughput counts
 	stressMost     = 1.35
@@ -25,7 +25,7 @@ const (
 	fewest         = 3    // batches that say something
 	mostGap        = 64   // windows between two trials, at most
 	stressGap      = 8    // the same while requests are shed
-	stressCost     = 0.04 // under stress a trial pays if throughput gains so much
+	stressCost     = 0.08 // under stress a trial pays if throughput gains so much
 	mostE          = 0.25 // the largest e* while calm
 	thirdTime      = 3    // trials in a row that must agree before the level is moved up
 	backAtMost     = 0.75 // a first failure at a steeper e says that the start was not quiet

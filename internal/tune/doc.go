@@ -31,7 +31,7 @@
 // K doubles while e stays under e* = min(¼, u + (1−u)/(2K+1)), where u = bn/(a+bn)
 // is the share of T that is the keys' own: more slots make smaller batches, which
 // pays only as far as the backend does not slow down for it. Then a level rule holds m
-// near 1.09 and steps K down by 0.7 where m is beyond 1.13. A K that was cut twice
+// near 1.10 and steps K down by 0.7 where m is beyond 1.13. A K that was cut twice
 // to no avail was not the cause: then the backend itself became slower, and the
 // baseline is set anew ("rebase").
 //
