@@ -16,7 +16,8 @@ local function mark(key, id, hold)
   redis.call('ZADD', key, now + hold, id)
   if hold == 0 then redis.call('ZREM', key, id) end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-  if redis.call('PTTL', key) < hold and hold > 0 then redis.call('PEXPIRE', key, hold) end
+  local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')[2]
+  if last then redis.call('PEXPIREAT', key, string.format('%.0f', last)) end
 end
 
 -- read: epoch, writers, then values, token, writers of each row;

@@ -381,5 +381,9 @@ func TestLag(t *testing.T) {
 	if s := x.tier.Stats(); s.Closed != 1 || s.Misses != 0 {
 		t.Errorf("just written: %+v", s)
 	}
+	in, _ := x.link.believed()
+	if left, err := strconv.Atoi(r.Do("PTTL", x.link.place(in, "texts").writersOf+"1")); err != nil || left > 100 {
+		t.Errorf("it is closed for %d ms more, %v", left, err)
+	}
 	eventually(t, "it is kept again", func() bool { x.wants(t, 1, "b"); return x.tier.Stats().Hits > 0 })
 }
